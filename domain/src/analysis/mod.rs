@@ -1,0 +1,152 @@
+//! The way of every post to its verdict: offered, claimed, judged, finished; or failed, put off, given up.
+//!
+//! PostgreSQL holds the state, so any number of workers may run these use cases at once, twice, or die in the middle
+//! of one: a claim has a lease, a result is fenced by the revision of the text it belongs to, and the first one wins.
+
+mod model;
+mod queries;
+
+pub use model::{AnalysisView, Polarity, Safety, Status, Verdict};
+
+use std::time::Duration;
+
+use crate::{Ctx, Result, ids::PostId, jobs::AnalyzePost};
+
+/// Failures after which a post is given up (`dead`). With [`RETRY_BASE`] the last comes about four minutes after
+/// the first.
+pub const MAX_ATTEMPTS: i32 = 8;
+/// The first wait after a failure, in seconds; doubled by each.
+const RETRY_BASE: f64 = 2.0;
+/// The first wait between two offers of one row, in seconds; doubled by each up to [`OFFER_CAP`].
+const OFFER_BASE: f64 = 10.0;
+/// The longest wait between two offers, in seconds; also the longest that a post goes unnoticed after Redis has
+/// lost its hint.
+const OFFER_CAP: f64 = 60.0;
+/// Rows offered in one transaction.
+const OFFER_BATCH: usize = 500;
+/// The longest error text kept, in characters.
+const ERROR_CHARACTERS: usize = 300;
+
+/// A post that is ours to judge until the lease ends.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The text to judge.
+    pub content: String,
+    /// Since when its author has waited.
+    pub pending_since: chrono::DateTime<chrono::Utc>,
+}
+
+/// Offers posts that are due to the workers, as far as the queue has room; answers how many.
+///
+/// # Errors
+/// When PostgreSQL or Redis is down; nothing is lost then, the rows stay due.
+pub async fn offer_due(ctx: &Ctx) -> Result<usize> {
+    let away = |error: crate::redis::RedisDown| crate::Error::Unavailable {
+        what: "Redis",
+        why: error.to_string(),
+        retry_after: Duration::from_secs(1),
+    };
+    let room = ctx.jobs.room().await.map_err(away)?.min(OFFER_BATCH);
+    if room == 0 {
+        return Ok(0);
+    }
+    let mut tx = ctx.db.begin().await?;
+    let jobs = queries::due(&mut tx, i64::try_from(room).unwrap_or(i64::MAX)).await?;
+    if jobs.is_empty() {
+        return Ok(0);
+    }
+    let ids: Vec<PostId> = jobs.iter().map(|job| job.post_id).collect();
+    queries::put_off(&mut tx, &ids, OFFER_BASE, OFFER_CAP).await?;
+    // Pushed before COMMIT: if the push fails the rows stay due, and if COMMIT fails a hint too many is harmless.
+    ctx.jobs.offer(&jobs).await.map_err(away)?;
+    tx.commit().await?;
+    Ok(jobs.len())
+}
+
+/// Claims a post for `owner`; `None` when there is nothing to do: it is judged, edited, deleted, or someone's.
+///
+/// # Errors
+/// When PostgreSQL is down.
+pub async fn claim(
+    ctx: &Ctx,
+    job: &AnalyzePost,
+    owner: &str,
+    lease: Duration,
+) -> Result<Option<Claim>> {
+    let row = queries::claim(&ctx.db, job, owner, lease.as_secs_f64()).await?;
+    Ok(row.map(|row| Claim {
+        content: row.content,
+        pending_since: row.pending_since,
+    }))
+}
+
+/// Writes the verdict. Answers how long its author waited, or `None` when it came too late: there is a verdict
+/// already, or the text has changed or gone.
+///
+/// # Errors
+/// When PostgreSQL is down.
+pub async fn finish(ctx: &Ctx, job: &AnalyzePost, verdict: &Verdict) -> Result<Option<Duration>> {
+    let delay = queries::finish(&ctx.db, job, verdict).await?;
+    if delay.is_some() {
+        ctx.feed.bump_soon();
+    }
+    Ok(delay.map(|seconds| Duration::from_secs_f64(seconds.max(0.0))))
+}
+
+/// Counts a failure of the model on this text. Answers what became of the post, or `None` when it is not `owner`'s
+/// any more.
+///
+/// # Errors
+/// When PostgreSQL is down.
+pub async fn fail(
+    ctx: &Ctx,
+    job: &AnalyzePost,
+    owner: &str,
+    error: &str,
+) -> Result<Option<Status>> {
+    let error: String = error.chars().take(ERROR_CHARACTERS).collect();
+    let status = queries::fail(&ctx.db, job, owner, &error, MAX_ATTEMPTS, RETRY_BASE).await?;
+    if status == Some(Status::Dead) {
+        ctx.feed.bump_soon();
+    }
+    Ok(status)
+}
+
+/// Gives a claimed post back because the model is away or the worker stops; that is no failure of the post's. It
+/// is offered again after about `wait`.
+///
+/// # Errors
+/// When PostgreSQL is down; the lease then ends by itself.
+pub async fn release(
+    ctx: &Ctx,
+    job: &AnalyzePost,
+    owner: &str,
+    why: &str,
+    wait: Duration,
+) -> Result<()> {
+    let why: String = why.chars().take(ERROR_CHARACTERS).collect();
+    Ok(queries::release(&ctx.db, job, owner, &why, wait.as_secs_f64()).await?)
+}
+
+/// Gives every dead post another life; answers how many there were.
+///
+/// # Errors
+/// When PostgreSQL is down.
+pub async fn revive_dead(ctx: &Ctx) -> Result<u64> {
+    Ok(queries::revive(&ctx.db).await?)
+}
+
+/// Reads the depth of the queue from PostgreSQL into the gauges.
+///
+/// # Errors
+/// When PostgreSQL is down; the gauges keep what they had.
+pub async fn observe(ctx: &Ctx) -> Result<()> {
+    let depth = queries::depth(&ctx.db).await?;
+    ctx.jobs.observe(
+        depth.pending,
+        depth.leased,
+        depth.dead,
+        depth.oldest_seconds,
+    );
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! Every SQL statement about `post_analysis` alone. The state machine is drawn in the migration that makes it.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgExecutor, PgPool, Postgres, Transaction};
+
+use super::{Verdict, model::Status};
+use crate::{ids::PostId, jobs::AnalyzePost};
+
+pub(super) struct ClaimedRow {
+    pub content: String,
+    pub pending_since: DateTime<Utc>,
+}
+
+pub(super) struct Depth {
+    pub pending: i64,
+    pub leased: i64,
+    pub dead: i64,
+    pub oldest_seconds: f64,
+}
+
+/// Rows that are due, locked until the transaction ends; what another sweeper has locked is passed over.
+pub(super) async fn due(
+    tx: &mut Transaction<'_, Postgres>,
+    limit: i64,
+) -> sqlx::Result<Vec<AnalyzePost>> {
+    sqlx::query_as!(
+        AnalyzePost,
+        r#"SELECT a.post_id AS "post_id: PostId", a.revision, p.request_id
+           FROM post_analysis a JOIN posts p ON p.id = a.post_id
+           WHERE a.status = 'pending' AND a.next_enqueue_at <= now()
+           ORDER BY a.next_enqueue_at
+           LIMIT $1
+           FOR UPDATE OF a SKIP LOCKED"#,
+        limit
+    )
+    .fetch_all(&mut **tx)
+    .await
+}
+
+/// Puts the next offer of these rows off: `base` seconds doubled with each offer up to `cap`, a quarter of jitter
+/// either way.
+pub(super) async fn put_off(
+    tx: &mut Transaction<'_, Postgres>,
+    ids: &[PostId],
+    base: f64,
+    cap: f64,
+) -> sqlx::Result<()> {
+    let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
+    sqlx::query!(
+        "UPDATE post_analysis
+         SET offers = offers + 1,
+             next_enqueue_at = now()
+                 + make_interval(secs => least($2 * 2 ^ least(offers, 20), $3) * (0.75 + random() / 2))
+         WHERE post_id = ANY($1)",
+        &ids,
+        base,
+        cap
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Takes the row if it waits for this very revision and nobody holds it.
+pub(super) async fn claim(
+    db: &PgPool,
+    job: &AnalyzePost,
+    owner: &str,
+    lease_seconds: f64,
+) -> sqlx::Result<Option<ClaimedRow>> {
+    sqlx::query_as!(
+        ClaimedRow,
+        "UPDATE post_analysis a
+         SET lease_owner = $3, lease_until = now() + make_interval(secs => $4)
+         FROM posts p
+         WHERE a.post_id = $1 AND p.id = a.post_id AND p.deleted_at IS NULL
+           AND a.revision = $2 AND p.revision = a.revision AND a.status = 'pending'
+           AND (a.lease_until IS NULL OR a.lease_until < now())
+         RETURNING p.content, a.pending_since",
+        job.post_id.0,
+        job.revision,
+        owner,
+        lease_seconds
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Writes the verdict unless one is there or the text has changed; answers the seconds since the post was written.
+pub(super) async fn finish(
+    db: &PgPool,
+    job: &AnalyzePost,
+    verdict: &Verdict,
+) -> sqlx::Result<Option<f64>> {
+    sqlx::query_scalar!(
+        r#"UPDATE post_analysis
+           SET status = 'done', finished_at = now(), lease_owner = NULL, lease_until = NULL, error = NULL,
+               polarity = $3, score = $4, confidence = $5, safety = $6, topics = $7, explanation = $8,
+               model = $9, prompt_version = $10, tokens = $11
+           WHERE post_id = $1 AND revision = $2 AND status = 'pending'
+           RETURNING extract(epoch FROM now() - pending_since)::float8 AS "delay!""#,
+        job.post_id.0,
+        job.revision,
+        verdict.polarity.as_str(),
+        verdict.score,
+        verdict.confidence,
+        verdict.safety.as_str(),
+        &verdict.topics,
+        verdict.explanation,
+        verdict.model,
+        verdict.prompt_version,
+        verdict.tokens
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Counts a failure: the row waits `base` seconds doubled with each, a quarter of jitter either way, and is dead
+/// after `max_attempts`. Only the holder of the lease may.
+pub(super) async fn fail(
+    db: &PgPool,
+    job: &AnalyzePost,
+    owner: &str,
+    error: &str,
+    max_attempts: i32,
+    base: f64,
+) -> sqlx::Result<Option<Status>> {
+    sqlx::query_scalar!(
+        r#"UPDATE post_analysis
+           SET attempts = attempts + 1, error = $4, lease_owner = NULL, lease_until = NULL,
+               status = CASE WHEN attempts + 1 >= $5 THEN 'dead' ELSE 'pending' END,
+               next_enqueue_at = now() + make_interval(secs => $6 * 2 ^ attempts * (0.75 + random() / 2))
+           WHERE post_id = $1 AND revision = $2 AND status = 'pending' AND lease_owner = $3
+           RETURNING status AS "status: Status""#,
+        job.post_id.0,
+        job.revision,
+        owner,
+        error,
+        max_attempts,
+        base
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Gives the lease back without counting a failure; the row is due again after `seconds`.
+pub(super) async fn release(
+    db: &PgPool,
+    job: &AnalyzePost,
+    owner: &str,
+    why: &str,
+    seconds: f64,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE post_analysis
+         SET lease_owner = NULL, lease_until = NULL, error = $4, offers = 0,
+             next_enqueue_at = now() + make_interval(secs => $5 * (0.75 + random() / 2))
+         WHERE post_id = $1 AND revision = $2 AND status = 'pending' AND lease_owner = $3",
+        job.post_id.0,
+        job.revision,
+        owner,
+        why,
+        seconds
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Gives every dead row another life; answers how many.
+pub(super) async fn revive(db: &PgPool) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        "UPDATE post_analysis
+         SET status = 'pending', attempts = 0, offers = 0, next_enqueue_at = now()
+         WHERE status = 'dead'"
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+pub(super) async fn depth(db: impl PgExecutor<'_>) -> sqlx::Result<Depth> {
+    sqlx::query_as!(
+        Depth,
+        r#"SELECT
+             count(*) FILTER (WHERE status = 'pending') AS "pending!",
+             count(*) FILTER (WHERE status = 'pending' AND lease_until > now()) AS "leased!",
+             count(*) FILTER (WHERE status = 'dead') AS "dead!",
+             coalesce(extract(epoch FROM now() - min(pending_since) FILTER (WHERE status = 'pending')), 0)::float8
+                 AS "oldest_seconds!"
+           FROM post_analysis WHERE status IN ('pending', 'dead')"#
+    )
+    .fetch_one(db)
+    .await
+}

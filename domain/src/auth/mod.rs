@@ -1,0 +1,139 @@
+//! Logging in and out, and who a token belongs to.
+
+mod password;
+mod queries;
+mod token;
+
+pub use password::{Password, Passwords};
+pub use token::{AppEnv, AuthConfig, LIFETIME, Tokens};
+
+use secrecy::SecretString;
+use sqlx::{Postgres, Transaction};
+use uuid::Uuid;
+
+use crate::{Ctx, Error, Result, ids::UserId, users::User};
+use password::Check;
+use token::Ticket;
+
+/// Expired sessions removed at once.
+const PURGE_BATCH: i64 = 1_000;
+
+/// Somebody who is logged in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Who.
+    pub user: User,
+    id: Uuid,
+}
+
+/// A login that worked.
+pub struct Login {
+    /// Who logged in.
+    pub user: User,
+    /// The token to send along from now on; good for [`LIFETIME`].
+    pub token: String,
+}
+
+/// Logs in with a name (whatever its case) and a password.
+///
+/// # Errors
+/// [`Error::Unauthenticated`], the same for a wrong name and a wrong password and after the same work.
+pub async fn login(
+    ctx: &Ctx,
+    tokens: &Tokens,
+    username: &str,
+    password: SecretString,
+) -> Result<Login> {
+    const REFUSED: Error = Error::Unauthenticated("Invalid credentials");
+    // PostgreSQL's text holds no NUL; a name with one is simply nobody's.
+    let found = if username.contains('\0') {
+        None
+    } else {
+        queries::credentials(&ctx.db, username).await?
+    };
+    let stored = found.as_ref().map(|account| account.password_hash.clone());
+    let checked = ctx.passwords.check(password.clone(), stored).await?;
+    let Some(account) = found.filter(|_| checked != Check::Wrong) else {
+        return Err(REFUSED);
+    };
+    let mut hash = account.password_hash;
+    if checked == Check::RightButOld {
+        let new = ctx.passwords.rehash(password).await?;
+        queries::rehash(&ctx.db, account.id, &hash, &new).await?;
+        hash = new;
+    }
+    let user = User {
+        id: account.id,
+        username: account.username,
+    };
+    open(ctx, tokens, user, &hash).await?.ok_or(REFUSED)
+}
+
+/// Opens a session for somebody who has just proved in another way who they are.
+///
+/// # Errors
+/// [`Error::NotFound`] when the account has gone.
+pub async fn renew(ctx: &Ctx, tokens: &Tokens, user: User) -> Result<Login> {
+    const GONE: Error = Error::NotFound("user");
+    let account = queries::credentials(&ctx.db, &user.username)
+        .await?
+        .filter(|account| account.id == user.id)
+        .ok_or(GONE)?;
+    open(ctx, tokens, user, &account.password_hash)
+        .await?
+        .ok_or(GONE)
+}
+
+/// Opens a session, unless the account has gone or has another password by now.
+async fn open(ctx: &Ctx, tokens: &Tokens, user: User, hash: &str) -> Result<Option<Login>> {
+    let now = ctx.clock.now();
+    let ticket = Ticket {
+        user: user.id,
+        session: Uuid::new_v4(),
+    };
+    let opened =
+        queries::open_session(&ctx.db, ticket.session, user.id, hash, now + LIFETIME).await?;
+    let token = tokens.sign(ticket, now).map_err(Error::internal)?;
+    Ok(opened.then_some(Login { user, token }))
+}
+
+/// Whose token this is, if it still counts.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] when it is not ours, has expired or was revoked.
+pub async fn authenticate(ctx: &Ctx, tokens: &Tokens, token: &str) -> Result<Session> {
+    const REFUSED: Error =
+        Error::Unauthenticated("the login has expired or was ended: log in again");
+    let ticket = tokens.read(token).ok_or(REFUSED)?;
+    let user = queries::session_user(&ctx.db, ticket.session, ticket.user, ctx.clock.now())
+        .await?
+        .ok_or(REFUSED)?;
+    Ok(Session {
+        user,
+        id: ticket.session,
+    })
+}
+
+/// Ends the session; its token is refused by every replica from now on.
+///
+/// # Errors
+/// Those of the database.
+pub async fn logout(ctx: &Ctx, session: &Session) -> Result<()> {
+    Ok(queries::end_session(&ctx.db, session.id).await?)
+}
+
+/// Ends every session of an account, as part of the change that calls for it.
+pub(crate) async fn end_all_sessions(
+    tx: &mut Transaction<'_, Postgres>,
+    user: UserId,
+) -> Result<()> {
+    Ok(queries::end_all_sessions(&mut **tx, user).await?)
+}
+
+/// Removes sessions that have expired, some at a time; answers how many.
+///
+/// # Errors
+/// Those of the database.
+pub async fn purge_expired(ctx: &Ctx) -> Result<u64> {
+    Ok(queries::purge_expired(&ctx.db, ctx.clock.now(), PURGE_BATCH).await?)
+}

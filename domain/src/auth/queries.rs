@@ -1,0 +1,114 @@
+//! Every SQL statement about `sessions`, and those about `users` that check a login.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgExecutor;
+use uuid::Uuid;
+
+use crate::{ids::UserId, users::User};
+
+pub(super) struct Credentials {
+    pub id: UserId,
+    pub username: String,
+    pub password_hash: String,
+}
+
+pub(super) async fn credentials(
+    db: impl PgExecutor<'_>,
+    username: &str,
+) -> sqlx::Result<Option<Credentials>> {
+    sqlx::query_as!(
+        Credentials,
+        r#"SELECT id AS "id: UserId", username, password_hash FROM users
+           WHERE lower(username) = lower($1) AND deleted_at IS NULL"#,
+        username
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Replaces a hash, unless the password has been changed meanwhile.
+pub(super) async fn rehash(
+    db: impl PgExecutor<'_>,
+    id: UserId,
+    old: &str,
+    new: &str,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2",
+        id.0,
+        old,
+        new
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Opens a session if the account still stands and still has the password that was just checked.
+pub(super) async fn open_session(
+    db: impl PgExecutor<'_>,
+    session: Uuid,
+    user: UserId,
+    password_hash: &str,
+    expires_at: DateTime<Utc>,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "INSERT INTO sessions (id, user_id, expires_at)
+         SELECT $1, id, $4 FROM users WHERE id = $2 AND password_hash = $3 AND deleted_at IS NULL FOR SHARE",
+        session,
+        user.0,
+        password_hash,
+        expires_at
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub(super) async fn session_user(
+    db: impl PgExecutor<'_>,
+    session: Uuid,
+    user: UserId,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Option<User>> {
+    sqlx::query_as!(
+        User,
+        r#"SELECT u.id AS "id: UserId", u.username
+           FROM sessions s JOIN users u ON u.id = s.user_id
+           WHERE s.id = $1 AND s.user_id = $2 AND s.expires_at > $3 AND u.deleted_at IS NULL"#,
+        session,
+        user.0,
+        now
+    )
+    .fetch_optional(db)
+    .await
+}
+
+pub(super) async fn end_session(db: impl PgExecutor<'_>, session: Uuid) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM sessions WHERE id = $1", session)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn end_all_sessions(db: impl PgExecutor<'_>, user: UserId) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM sessions WHERE user_id = $1", user.0)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn purge_expired(
+    db: impl PgExecutor<'_>,
+    now: DateTime<Utc>,
+    most: i64,
+) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at <= $1 LIMIT $2)",
+        now,
+        most
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
+}

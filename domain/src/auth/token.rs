@@ -1,0 +1,222 @@
+//! Tokens: JWT, HS256, 24 hours. A token only names a session; whether that still counts is in the database.
+
+use chrono::{DateTime, Duration, Utc};
+use clap::{Args, ValueEnum};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::ids::UserId;
+
+/// How long a login lasts.
+pub const LIFETIME: Duration = Duration::hours(24);
+/// Anybody can read this one, so it signs nothing outside development.
+const DEVELOPMENT_SECRET: &str = "linnet development only, known to all";
+/// HS256 wants a key as long as its hash (RFC 7518, section 3.2).
+const SHORTEST_SECRET: usize = 32;
+
+/// Where the program runs, which decides how strict it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AppEnv {
+    /// On somebody's desk: a known JWT_SECRET is good enough.
+    Development,
+    /// Anywhere else.
+    Production,
+}
+
+/// The options of logging in.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Logging in")]
+pub struct AuthConfig {
+    /// Signs the tokens; the same on every replica. At least 32 characters of chance, e.g. `openssl rand -base64 48`.
+    #[arg(long, env, hide_env_values = true)]
+    pub jwt_secret: Option<SecretString>,
+    /// Production refuses a missing, short or well-known JWT_SECRET.
+    #[arg(long, env, value_enum, default_value_t = AppEnv::Production)]
+    pub app_env: AppEnv,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    sub: String,
+    sid: Uuid,
+    iat: i64,
+    exp: i64,
+}
+
+/// What a sound token says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ticket {
+    pub user: UserId,
+    pub session: Uuid,
+}
+
+/// Signs and reads tokens.
+#[derive(Clone)]
+pub struct Tokens {
+    signing: EncodingKey,
+    reading: DecodingKey,
+    validation: Validation,
+}
+
+impl Tokens {
+    /// # Errors
+    /// A sentence that names `JWT_SECRET` when it is missing or weak outside development.
+    pub fn new(config: &AuthConfig) -> anyhow::Result<Self> {
+        let development = config.app_env == AppEnv::Development;
+        let secret = match &config.jwt_secret {
+            Some(secret) => secret.expose_secret(),
+            None if development => DEVELOPMENT_SECRET,
+            None => anyhow::bail!(
+                "JWT_SECRET is missing: set at least {SHORTEST_SECRET} characters of chance, e.g. from \
+                 `openssl rand -base64 48`, the same on every replica"
+            ),
+        };
+        if let Some(fault) = weakness(secret) {
+            anyhow::ensure!(
+                development,
+                "JWT_SECRET {fault}: set at least {SHORTEST_SECRET} characters of chance, e.g. from \
+                 `openssl rand -base64 48` (APP_ENV=development would let it pass)"
+            );
+            tracing::warn!("JWT_SECRET {fault}; this is let pass in development only");
+        }
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.leeway = 0;
+        validation.set_required_spec_claims(&["exp", "sub"]);
+        Ok(Self {
+            signing: EncodingKey::from_secret(secret.as_bytes()),
+            reading: DecodingKey::from_secret(secret.as_bytes()),
+            validation,
+        })
+    }
+
+    pub(super) fn sign(
+        &self,
+        ticket: Ticket,
+        now: DateTime<Utc>,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
+        let claims = Claims {
+            sub: ticket.user.to_string(),
+            sid: ticket.session,
+            iat: now.timestamp(),
+            exp: (now + LIFETIME).timestamp(),
+        };
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing)
+    }
+
+    /// What the token says if we signed it and it has not expired.
+    pub(super) fn read(&self, token: &str) -> Option<Ticket> {
+        let claims = jsonwebtoken::decode::<Claims>(token, &self.reading, &self.validation)
+            .ok()?
+            .claims;
+        Some(Ticket {
+            user: UserId(claims.sub.parse().ok()?),
+            session: claims.sid,
+        })
+    }
+
+    /// Whose token this is, by its signature alone and without asking whether its session still counts: good
+    /// enough to tell callers apart, never to let one in.
+    #[must_use]
+    pub fn bearer(&self, token: &str) -> Option<UserId> {
+        self.read(token).map(|ticket| ticket.user)
+    }
+}
+
+/// What is wrong with a secret, as the end of the sentence "JWT_SECRET …".
+fn weakness(secret: &str) -> Option<&'static str> {
+    const KNOWN: [&str; 8] = [
+        "secret",
+        "changeme",
+        "change-me",
+        "change_me",
+        "default",
+        "password",
+        "example",
+        "development",
+    ];
+    let distinct = secret
+        .bytes()
+        .collect::<std::collections::HashSet<_>>()
+        .len();
+    let lower = secret.to_ascii_lowercase();
+    if secret.len() < SHORTEST_SECRET {
+        Some("is too short")
+    } else if KNOWN.iter().any(|word| lower.contains(word)) {
+        Some("looks like a default")
+    } else if distinct < 12 {
+        Some("repeats itself")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn config(secret: Option<&str>, app_env: AppEnv) -> AuthConfig {
+        AuthConfig {
+            jwt_secret: secret.map(Into::into),
+            app_env,
+        }
+    }
+
+    const GOOD: &str = "q8Zt1vXw93LkYb7Rj2Nf5Hs0Pd6Gm4Ca";
+
+    fn now() -> DateTime<Utc> {
+        crate::clock::Clock::System.now()
+    }
+
+    #[test]
+    fn outside_development_a_weak_secret_stops_the_program_with_its_name() {
+        let weak = [
+            None,
+            Some(""),
+            Some("short"),
+            Some("my-super-secret-key-that-is-long-enough-0123456789"),
+            Some("changeme-changeme-changeme-changeme-changeme"),
+            Some("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+            Some(DEVELOPMENT_SECRET),
+        ];
+        for secret in weak {
+            let refusal = Tokens::new(&config(secret, AppEnv::Production))
+                .err()
+                .unwrap();
+            assert!(refusal.to_string().starts_with("JWT_SECRET "), "{refusal}");
+            assert!(secret.is_none_or(|s| s.is_empty() || !refusal.to_string().contains(s)));
+            assert!(Tokens::new(&config(secret, AppEnv::Development)).is_ok());
+        }
+        assert!(Tokens::new(&config(Some(GOOD), AppEnv::Production)).is_ok());
+    }
+
+    #[test]
+    fn a_token_is_read_back_until_it_expires_and_only_under_its_secret() {
+        let tokens = Tokens::new(&config(Some(GOOD), AppEnv::Production)).unwrap();
+        let ticket = Ticket {
+            user: UserId(7),
+            session: Uuid::new_v4(),
+        };
+        let token = tokens.sign(ticket, now()).unwrap();
+        assert_eq!(tokens.read(&token), Some(ticket));
+        let old = tokens
+            .sign(ticket, now() - LIFETIME - Duration::seconds(2))
+            .unwrap();
+        assert_eq!(tokens.read(&old), None);
+        let other = Tokens::new(&config(None, AppEnv::Development)).unwrap();
+        assert_eq!(other.read(&token), None);
+        // The algorithm is ours to choose: {"alg":"none"} with the same claims and no signature.
+        let claims = token.split('.').nth(1).unwrap();
+        assert_eq!(tokens.read(&format!("eyJhbGciOiJub25lIn0.{claims}.")), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_token_or_none_and_never_a_panic(text: String) {
+            let tokens = Tokens::new(&config(Some(GOOD), AppEnv::Production)).unwrap();
+            prop_assert_eq!(tokens.read(&text), None);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The connection pool to PostgreSQL and its gauges. SQL lives in each feature's `queries.rs`.
+
+use std::{str::FromStr as _, time::Duration};
+
+use anyhow::Context as _;
+use prometheus::{
+    IntGauge, IntGaugeVec, Opts, Registry,
+    core::{Collector, Desc},
+    proto::MetricFamily,
+};
+use secrecy::ExposeSecret as _;
+use sqlx::{
+    ConnectOptions as _, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use crate::config::DatabaseConfig;
+
+/// The migrations, in the program, so that `api migrate` needs no files beside it.
+pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
+
+/// Makes the pool; connections are opened when they are needed, and PostgreSQL need not be there yet.
+///
+/// # Errors
+/// When `DATABASE_URL` is not an address of PostgreSQL.
+pub fn pool(config: &DatabaseConfig) -> anyhow::Result<PgPool> {
+    let options = PgConnectOptions::from_str(config.database_url.expose_secret())
+        .context(
+            "DATABASE_URL is not an address of PostgreSQL (postgres://user:password@host/database)",
+        )?
+        // A statement that runs this long is a fault; better one failed request than a pool of stuck ones.
+        .options([("statement_timeout", "10s"), ("lock_timeout", "5s")])
+        .log_slow_statements(log::LevelFilter::Warn, Duration::from_secs(1));
+    Ok(PgPoolOptions::new()
+        .max_connections(config.database_max_connections)
+        .acquire_timeout(Duration::from_secs(3))
+        .connect_lazy_with(options))
+}
+
+/// Runs the migrations that have not run yet; says how many there are in all.
+///
+/// # Errors
+/// When PostgreSQL cannot be reached or a migration fails; none is left half done.
+pub async fn migrate(config: &DatabaseConfig) -> anyhow::Result<usize> {
+    let pool = pool(config)?;
+    MIGRATIONS
+        .run(&pool)
+        .await
+        .context("cannot migrate the database")?;
+    pool.close().await;
+    Ok(MIGRATIONS.iter().count())
+}
+
+/// Whether PostgreSQL answers.
+///
+/// # Errors
+/// When it does not.
+pub async fn ping(pool: &PgPool) -> crate::Result<()> {
+    sqlx::query!("SELECT 1 AS one").fetch_one(pool).await?;
+    Ok(())
+}
+
+/// `db_pool_connections{state="active|idle"}` and `db_pool_connections_max`, read from the pool when scraped.
+struct PoolMetrics {
+    pool: PgPool,
+    connections: IntGaugeVec,
+    max: IntGauge,
+}
+
+impl Collector for PoolMetrics {
+    fn desc(&self) -> Vec<&Desc> {
+        [self.connections.desc(), self.max.desc()].concat()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let idle = i64::try_from(self.pool.num_idle()).unwrap_or(i64::MAX);
+        self.connections.with_label_values(&["idle"]).set(idle);
+        self.connections
+            .with_label_values(&["active"])
+            .set(i64::from(self.pool.size()) - idle);
+        [self.connections.collect(), self.max.collect()].concat()
+    }
+}
+
+/// Exports the pool's gauges.
+///
+/// # Errors
+/// When the registry holds them already.
+pub(crate) fn register_metrics(pool: &PgPool, registry: &Registry) -> anyhow::Result<()> {
+    let max = IntGauge::new(
+        "db_pool_connections_max",
+        "The most connections the pool opens",
+    )?;
+    max.set(i64::from(pool.options().get_max_connections()));
+    registry.register(Box::new(PoolMetrics {
+        pool: pool.clone(),
+        connections: IntGaugeVec::new(
+            Opts::new("db_pool_connections", "Connections to PostgreSQL by state"),
+            &["state"],
+        )?,
+        max,
+    }))?;
+    Ok(())
+}

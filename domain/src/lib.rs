@@ -1,0 +1,111 @@
+//! The microblog itself: who may do what, what is stored and where, and what happens to a post. No HTTP here, and
+//! no web framework: the API, and later other dialects and pages, are thin layers over these use cases.
+//!
+//! # Layout
+//!
+//! A feature is a folder with fixed file names: `mod.rs` (use cases, which own the transaction), `model.rs` (types,
+//! parsed and never validated later), `queries.rs` (every SQL statement of the feature) and `cache.rs` where it is
+//! cached.
+//!
+//! | feature | what |
+//! |---|---|
+//! | [`posts`] | writing, reading, the feed and its cache |
+//! | [`analysis`] | the state machine that brings every post its verdict |
+//! | [`users`] | accounts |
+//! | [`auth`] | passwords, tokens, sessions |
+//!
+//! Around them: [`error`], [`ids`], [`page`], [`clock`], [`config`]; [`db`] and [`redis`] (connections), [`cache`]
+//! (what caches count), [`jobs`] (hints for the workers), [`rate_limits`], [`llm`] (the client of the language
+//! model); `testing` behind its feature.
+
+pub mod analysis;
+pub mod auth;
+pub mod cache;
+pub mod clock;
+pub mod config;
+pub mod db;
+pub mod error;
+pub mod ids;
+pub mod jobs;
+pub mod llm;
+pub mod page;
+pub mod posts;
+pub mod rate_limits;
+pub mod redis;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod users;
+
+use std::{future::Future, sync::Arc};
+
+use prometheus::Registry;
+use sqlx::PgPool;
+use tracing::Instrument as _;
+
+pub use error::{Error, Result};
+
+use crate::{
+    auth::Passwords,
+    cache::CacheMetrics,
+    clock::Clock,
+    config::{CacheConfig, DatabaseConfig, RedisConfig},
+    jobs::Jobs,
+    posts::cache::FeedCache,
+    redis::Redis,
+};
+
+/// What every use case works with; cheap to clone.
+#[derive(Clone)]
+pub struct Ctx {
+    /// The truth.
+    pub db: PgPool,
+    /// Cache, hints, rate limits.
+    pub redis: Redis,
+    /// The feed's pages.
+    pub feed: Arc<FeedCache>,
+    /// Hints for the workers.
+    pub jobs: Jobs,
+    /// Hashes and checks passwords.
+    pub passwords: Passwords,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl Ctx {
+    /// Puts the parts together and registers their metrics. Nothing is connected yet: a program may start before
+    /// its database.
+    ///
+    /// # Errors
+    /// When an address cannot be read or a metric is registered twice.
+    pub fn new(
+        database: &DatabaseConfig,
+        redis: &RedisConfig,
+        cache: &CacheConfig,
+        registry: &Registry,
+    ) -> anyhow::Result<Self> {
+        let db = db::pool(database)?;
+        db::register_metrics(&db, registry)?;
+        let redis = Redis::new(redis)?;
+        let clock = Clock::System;
+        let metrics = CacheMetrics::new(registry)?;
+        Ok(Self {
+            feed: Arc::new(FeedCache::new(redis.clone(), cache, clock, metrics)),
+            jobs: Jobs::new(redis.clone(), registry)?,
+            passwords: Passwords::new()?,
+            db,
+            redis,
+            clock,
+        })
+    }
+}
+
+/// Runs `work` to its end even when the caller stops waiting. A client that hangs up between COMMIT and what must
+/// follow it (the feed's new version, the hint) would otherwise leave the others with a stale feed.
+pub(crate) async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    match tokio::spawn(work.in_current_span()).await {
+        Ok(result) => result,
+        Err(panicked) => Err(Error::internal(panicked)),
+    }
+}

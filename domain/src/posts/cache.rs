@@ -1,0 +1,321 @@
+//! The feed's first page, rendered once per version however many replicas and readers there are.
+//!
+//! A version number lives in Redis and grows after every COMMIT that changes the feed, before the write is
+//! answered. A reader asks for the number first and only then for the page of that number, so what it gets was
+//! selected after every write that was answered before it asked. Pages live in the process (by version) and in
+//! Redis (for the other replicas); a short lock lets one replica run the SELECT of a version while the others wait.
+//!
+//! Holes, both bounded by the pages' lifetimes below: a process that dies between COMMIT and the new version, and
+//! a Redis that comes back with an old version before this process could pay the bump it owes.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use deadpool_redis::redis::{self, Script};
+use moka::future::Cache;
+
+use crate::{
+    Error, Result,
+    cache::{CacheMetrics, Outcome},
+    clock::Clock,
+    config::CacheConfig,
+    page::{Limit, Page},
+    posts::PostView,
+    redis::{Redis, RedisDown},
+};
+
+/// The label of this cache in `cache_requests_total`.
+const NAME: &str = "feed";
+/// How long a page outlives its last use in the process; versions pass so quickly that old ones are only weight.
+const PAGE_IN_PROCESS: Duration = Duration::from_secs(2);
+/// The same in Redis, in milliseconds; also the longest that a missed bump can show an old feed.
+const PAGE_IN_REDIS_MS: u64 = 10_000;
+/// How long one replica may keep the others waiting for its SELECT, in milliseconds.
+const FILL_LOCK_MS: u64 = 500;
+const FILL_POLL: Duration = Duration::from_millis(10);
+/// Verdicts arrive in bursts and may be seen this much later; a new version for each would empty the cache.
+const BATCH: Duration = Duration::from_millis(100);
+/// Bytes of pages kept in the process.
+const CAPACITY: u64 = 32 << 20;
+
+/// A rendered page of the feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedPage {
+    /// The body, ready to send.
+    pub body: Bytes,
+    /// Pass this as `before` for the next page; `None` on the last one.
+    pub next: Option<i64>,
+}
+
+impl FeedPage {
+    /// As stored in Redis: eight bytes of `next` (0 for none, big endian), then the body.
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(8 + self.body.len());
+        bytes.extend(self.next.unwrap_or(0).to_be_bytes());
+        bytes.extend_from_slice(&self.body);
+        bytes
+    }
+
+    fn decode(bytes: Vec<u8>) -> Option<Self> {
+        let bytes = Bytes::from(bytes);
+        let next = i64::from_be_bytes(bytes.get(..8)?.try_into().ok()?);
+        Some(Self {
+            body: bytes.slice(8..),
+            next: (next != 0).then_some(next),
+        })
+    }
+}
+
+/// The cache of one process.
+pub struct FeedCache {
+    redis: Redis,
+    active: bool,
+    clock: Clock,
+    metrics: CacheMetrics,
+    pages: Cache<(u64, Limit), Arc<FeedPage>>,
+    bump: Script,
+    /// A bump failed and is being tried again; until then this process does not trust the version.
+    owed: AtomicBool,
+    /// A batched bump is on its way.
+    scheduled: AtomicBool,
+}
+
+impl FeedCache {
+    pub(crate) fn new(
+        redis: Redis,
+        config: &CacheConfig,
+        clock: Clock,
+        metrics: CacheMetrics,
+    ) -> Self {
+        let pages = Cache::builder()
+            .max_capacity(CAPACITY)
+            .weigher(|_, page: &Arc<FeedPage>| u32::try_from(page.body.len()).unwrap_or(u32::MAX))
+            .time_to_live(PAGE_IN_PROCESS)
+            .build();
+        // A flushed Redis starts again at the microseconds since 1970, above every number used before, as no
+        // stack writes a million times a second for years.
+        let bump = Script::new(
+            "if redis.call('exists', KEYS[1]) == 0 then redis.call('set', KEYS[1], ARGV[1]) end \
+             return redis.call('incrby', KEYS[1], ARGV[2])",
+        );
+        Self {
+            redis,
+            active: config.cache_active,
+            clock,
+            metrics,
+            pages,
+            bump,
+            owed: AtomicBool::new(false),
+            scheduled: AtomicBool::new(false),
+        }
+    }
+
+    /// The page, from wherever it is nearest. `load` selects, `render` turns what was selected into the body;
+    /// both run only when neither this process nor Redis has the page of this version.
+    ///
+    /// # Errors
+    /// Those of `load`. Redis failing is none: the page is then loaded.
+    pub(crate) async fn page<F>(
+        &self,
+        limit: Limit,
+        render: fn(&[PostView]) -> Vec<u8>,
+        load: impl Fn() -> F,
+    ) -> Result<Arc<FeedPage>>
+    where
+        F: Future<Output = Result<Page<PostView>>>,
+    {
+        let select = async || {
+            let page = load().await?;
+            Ok(Arc::new(FeedPage {
+                body: render(&page.items).into(),
+                next: page.next,
+            }))
+        };
+        let version = if self.active && !self.owed.load(Ordering::Acquire) {
+            self.version().await.ok()
+        } else {
+            None
+        };
+        let Some(version) = version else {
+            self.metrics.count(NAME, Outcome::Bypass);
+            return select().await;
+        };
+        if let Some(page) = self.pages.get(&(version, limit)).await {
+            self.metrics.count(NAME, Outcome::Hit);
+            return Ok(page);
+        }
+        self.metrics.count(NAME, Outcome::Miss);
+        self.pages
+            .try_get_with((version, limit), self.fill(version, limit, select))
+            .await
+            .map_err(|shared: Arc<Error>| Arc::try_unwrap(shared).unwrap_or_else(|e| share(&e)))
+    }
+
+    /// The page of `version` from Redis, from another replica that is selecting it, or selected here.
+    async fn fill<F>(
+        &self,
+        version: u64,
+        limit: Limit,
+        select: impl Fn() -> F,
+    ) -> Result<Arc<FeedPage>>
+    where
+        F: Future<Output = Result<Arc<FeedPage>>>,
+    {
+        let key = self.redis.key(&format!("feed:{version}:{}", limit.get()));
+        let lock = format!("{key}:fill");
+        let polls = FILL_LOCK_MS / u64::try_from(FILL_POLL.as_millis()).unwrap_or(1);
+        for _ in 0..polls {
+            match self.stored_or_locked(&key, &lock).await {
+                Ok((Some(page), _)) => return Ok(Arc::new(page)),
+                Ok((None, false)) => tokio::time::sleep(FILL_POLL).await,
+                Ok((None, true)) | Err(_) => break,
+            }
+        }
+        let page = select().await?;
+        let _not_worth_failing = self
+            .redis
+            .optional(|mut connection| {
+                let (key, bytes) = (&key, page.encode());
+                async move {
+                    redis::cmd("SET")
+                        .arg(key)
+                        .arg(bytes)
+                        .arg("PX")
+                        .arg(PAGE_IN_REDIS_MS)
+                        .exec_async(&mut connection)
+                        .await
+                }
+            })
+            .await;
+        Ok(page)
+    }
+
+    /// The stored page, and whether the lock to make it was ours for the taking.
+    async fn stored_or_locked(
+        &self,
+        key: &str,
+        lock: &str,
+    ) -> Result<(Option<FeedPage>, bool), RedisDown> {
+        let (stored, locked): (Option<Vec<u8>>, Option<String>) = self
+            .redis
+            .optional(|mut connection| async move {
+                redis::pipe()
+                    .cmd("GET")
+                    .arg(key)
+                    .cmd("SET")
+                    .arg(lock)
+                    .arg(1)
+                    .arg("NX")
+                    .arg("PX")
+                    .arg(FILL_LOCK_MS)
+                    .query_async(&mut connection)
+                    .await
+            })
+            .await?;
+        Ok((stored.and_then(FeedPage::decode), locked.is_some()))
+    }
+
+    async fn version(&self) -> Result<u64, RedisDown> {
+        let key = self.redis.key("feed:ver");
+        let stored: Option<u64> = self
+            .redis
+            .optional(|mut connection| {
+                let key = &key;
+                async move {
+                    redis::cmd("GET")
+                        .arg(key)
+                        .query_async(&mut connection)
+                        .await
+                }
+            })
+            .await?;
+        match stored {
+            Some(version) => Ok(version),
+            None => self.add_to_version(0).await,
+        }
+    }
+
+    async fn add_to_version(&self, by: u64) -> Result<u64, RedisDown> {
+        let mut call = self.bump.key(self.redis.key("feed:ver"));
+        call.arg(self.clock.now().timestamp_micros()).arg(by);
+        self.redis
+            .always(|mut connection| async move { call.invoke_async(&mut connection).await })
+            .await
+    }
+
+    /// Makes every page so far old. Call it after COMMIT and before answering the write.
+    ///
+    /// Never fails: when Redis is down this process reads past the cache until a later try has gone through.
+    pub(crate) async fn bump(self: &Arc<Self>) {
+        if !self.active || self.add_to_version(1).await.is_ok() {
+            return;
+        }
+        if self.owed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let cache = Arc::clone(self);
+        tokio::spawn(async move {
+            while cache.add_to_version(1).await.is_err() {
+                tokio::time::sleep(BATCH).await;
+            }
+            cache.owed.store(false, Ordering::Release);
+        });
+    }
+
+    /// [`Self::bump`] for changes that may be seen a little later: many within [`BATCH`] make one new version.
+    pub(crate) fn bump_soon(self: &Arc<Self>) {
+        if self.scheduled.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let cache = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(BATCH).await;
+            // Cleared first: a change that comes while the bump is under way must get one of its own.
+            cache.scheduled.store(false, Ordering::Release);
+            cache.bump().await;
+        });
+    }
+}
+
+/// What waiters on someone else's load are told when it fails.
+fn share(error: &Error) -> Error {
+    match error {
+        Error::Unavailable {
+            what,
+            why,
+            retry_after,
+        } => Error::Unavailable {
+            what,
+            why: why.clone(),
+            retry_after: *retry_after,
+        },
+        other => Error::internal(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_stored_page_comes_back_as_it_was(
+            body: Vec<u8>, next in proptest::option::of(1_i64..i64::MAX)
+        ) {
+            let page = FeedPage { body: body.into(), next };
+            prop_assert_eq!(FeedPage::decode(page.encode()), Some(page));
+        }
+
+        #[test]
+        fn what_is_no_page_is_refused_and_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..8)) {
+            prop_assert_eq!(FeedPage::decode(bytes), None);
+        }
+    }
+}
