@@ -43,13 +43,15 @@ pub fn init(service: &'static str, config: &LogConfig) -> anyhow::Result<()> {
     })?;
     let registry = tracing_subscriber::registry().with(filter);
     match config.log_format {
-        LogFormat::Json => registry
-            .with(JsonStorageLayer)
-            .with(WithoutSpanStarts(BunyanFormattingLayer::new(
-                service.into(),
-                std::io::stdout,
-            )))
-            .try_init(),
+        LogFormat::Json => {
+            // The place in the source says little to an operator and would be half of every line.
+            let bunyan = BunyanFormattingLayer::new(service.into(), std::io::stdout)
+                .skip_fields(["file", "line"].into_iter())?;
+            registry
+                .with(JsonStorageLayer)
+                .with(WithoutSpanStarts(bunyan))
+                .try_init()
+        }
         LogFormat::Pretty => registry.with(tracing_subscriber::fmt::layer()).try_init(),
     }
     .context("logging is already set up")

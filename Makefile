@@ -1,0 +1,50 @@
+# Linnet's commands. `make` alone lists them. What they do is in native/.
+
+.DEFAULT_GOAL := help
+.PHONY: help up scale restart status logs down clean test queries python
+# Steps depend on each other and print as they go; -j would mix them.
+.NOTPARALLEL:
+
+counts = $(foreach kind,api worker llm,$(if $($(kind)),$(kind)=$($(kind))))
+
+help: ## this list
+	@echo "Linnet: a social microblog whose posts a language model judges."
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@echo
+	@echo "  Variables: PORT=8080 (the public port; the 65 after it are used too), LINNET_DATA=.linnet (data, logs,"
+	@echo "  secrets), WAIT_LLM=1 (up: wait for llm-service too), LLM_MODEL=… (a GGUF file or a hub id),"
+	@echo "  LINNET_BIN_DIR=… (use these binaries instead of building), CARGO_TARGET_DIR=…, and the programs' own"
+	@echo "  settings: LOG_LEVEL, LOG_FORMAT, CACHE_ACTIVE, RATE_LIMITER, APP_ENV, API_*, WORKER_*, LLM_*"
+
+up: python ## start the stack, or bring it up to date (also: make up api=3 WAIT_LLM=1)
+	@native/linnet up $(counts)
+
+scale: python ## change how many replicas run: make scale api=4 worker=2 llm=1
+	@native/linnet scale $(counts)
+
+restart: python ## replace replicas one after the other, without a gap (P=api: only these)
+	@native/linnet restart $(P)
+
+status: python ## what runs, where, and how it is
+	@native/linnet status || test $$? -eq 3
+
+logs: python ## the end of the logs, going on in a terminal (P=api, P=nginx, …; LINES=100)
+	@LINES_SHOWN=$(if $(filter command,$(origin LINES)),$(LINES)) native/linnet logs $(P)
+
+down: python ## stop the stack; the data stays
+	@native/linnet down
+
+clean: python ## delete the data of a stopped stack (asks first; YES=1 answers)
+	@native/linnet clean
+
+test: python ## everything that proves it, from formatting to an end-to-end run (STEPS="fmt deny": only these)
+	@native/test $(STEPS)
+
+queries: python ## after a change of SQL or of a migration: describe the queries anew in .sqlx
+	@native/linnet queries
+
+# Debian's own interpreter: the one that its supervisor package uses.
+python:
+	@test -x /usr/bin/python3 || { [ "$$(id -u)" = 0 ] && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3; } || \
+	{ echo "linnet: /usr/bin/python3 is missing. Install it: sudo apt-get install python3" >&2; exit 1; }

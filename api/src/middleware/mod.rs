@@ -1,0 +1,3 @@
+//! What every request passes through beside telemetry's own layers.
+
+pub mod rate_limit;

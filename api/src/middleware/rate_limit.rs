@@ -1,0 +1,101 @@
+//! Pays for each request of `/api/*` from the caller's budget and says in headers what is left.
+
+use actix_web::{
+    Error, ResponseError as _,
+    body::{EitherBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::{
+        Method,
+        header::{HeaderMap, HeaderName, HeaderValue},
+    },
+    middleware::Next,
+};
+use domain::rate_limits::{Budget, Decision};
+
+use crate::{
+    extract::{self, Origin},
+    problem::Problem,
+};
+
+const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+
+/// Which budget a request is paid from; `None` for what is not limited (probes, metrics, documentation).
+fn budget(method: &Method, path: &str) -> Option<Budget> {
+    if !path.starts_with("/api/") {
+        return None;
+    }
+    Some(match (method, path) {
+        (&Method::POST, "/api/auth/login" | "/api/user/signup") => Budget::Auth,
+        // A read by its method, but it costs the model seconds.
+        (&Method::GET, "/api/posts/generate") => Budget::Writes,
+        (&Method::GET | &Method::HEAD | &Method::OPTIONS, _) => Budget::Reads,
+        _ => Budget::Writes,
+    })
+}
+
+/// The middleware, for `actix_web::middleware::from_fn`.
+///
+/// # Errors
+/// Only those of the wrapped service; a refusal is an answer.
+pub async fn rate_limit<B: MessageBody>(
+    req: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let decision = match budget(req.method(), req.path()) {
+        Some(budget) => {
+            let state = extract::state(req.request())?;
+            let origin = Origin::of(req.request(), &state.trusted_proxies);
+            let user = match budget {
+                // Guessing passwords must not be cheaper for whoever has an account.
+                Budget::Auth => None,
+                _ => extract::token(req.request()).and_then(|token| state.tokens.bearer(&token)),
+            };
+            let caller = user.map_or_else(|| origin.caller(), |id| format!("user:{id}"));
+            state.limiter.check(budget, &caller).await
+        }
+        None => None,
+    };
+    let Some(decision) = decision else {
+        return Ok(next.call(req).await?.map_into_left_body());
+    };
+    let mut response = match decision.retry_after {
+        Some(wait) => {
+            let problem = Problem::from(domain::Error::RateLimited(wait));
+            req.into_response(problem.error_response())
+                .map_into_right_body()
+        }
+        None => next.call(req).await?.map_into_left_body(),
+    };
+    announce(response.headers_mut(), &decision);
+    Ok(response)
+}
+
+/// `RateLimit-*`: the quota, what is left of it, and the seconds until it is whole again.
+fn announce(headers: &mut HeaderMap, decision: &Decision) {
+    headers.insert(LIMIT, HeaderValue::from(decision.limit));
+    headers.insert(REMAINING, HeaderValue::from(decision.remaining));
+    let seconds = decision.reset.as_millis().div_ceil(1000);
+    headers.insert(
+        RESET,
+        HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_request_has_its_budget() {
+        let of = |method, path| budget(&method, path);
+        assert_eq!(of(Method::POST, "/api/auth/login"), Some(Budget::Auth));
+        assert_eq!(of(Method::POST, "/api/user/signup"), Some(Budget::Auth));
+        assert_eq!(of(Method::POST, "/api/posts"), Some(Budget::Writes));
+        assert_eq!(of(Method::GET, "/api/posts/generate"), Some(Budget::Writes));
+        assert_eq!(of(Method::GET, "/api/posts"), Some(Budget::Reads));
+        assert_eq!(of(Method::GET, "/readyz"), None);
+        assert_eq!(of(Method::GET, "/api-docs/openapi.json"), None);
+    }
+}

@@ -1,0 +1,151 @@
+//! The server: put together, bound, run until stopped.
+
+use std::{net::SocketAddr, time::Duration};
+
+use actix_web::{
+    App, HttpServer,
+    dev::Server,
+    http::StatusCode,
+    middleware::{DefaultHeaders, from_fn},
+    web::{self, Data, PathConfig, PayloadConfig, QueryConfig},
+};
+use anyhow::Context as _;
+use domain::{Ctx, auth::Tokens, llm::Llm, rate_limits::RateLimiter};
+use telemetry::http::{metrics, request_id, tracing_logger};
+use utoipa_actix_web::AppExt as _;
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::{
+    config::ServeConfig,
+    extract::MAX_BODY,
+    middleware::rate_limit::rate_limit,
+    openapi,
+    problem::Problem,
+    routes::{self, Known, State},
+};
+
+/// How often the depth of the queue is read for the gauges.
+const OBSERVE: Duration = Duration::from_secs(5);
+/// Longer than a proxy keeps an idle connection (NGINX: 60 s), so that it is never this side that hangs up on a
+/// request which is already on its way.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// A server that is bound and not yet running.
+pub struct Application {
+    server: Server,
+    address: SocketAddr,
+    ctx: Ctx,
+}
+
+impl Application {
+    /// Puts the replica together and binds its address. PostgreSQL and Redis need not be there yet: `/readyz` says
+    /// whether they are.
+    ///
+    /// # Errors
+    /// A sentence that names the option that is wrong, or the address that is taken.
+    pub fn build(config: &ServeConfig) -> anyhow::Result<Self> {
+        let registry = telemetry::metrics_registry()?;
+        let ctx = Ctx::new(&config.database, &config.redis, &config.cache, &registry)?;
+        let state = Data::new(State {
+            tokens: Tokens::new(&config.auth)?,
+            llm: Llm::new(&config.llm, &registry)?,
+            limiter: RateLimiter::new(ctx.redis.clone(), &config.rate_limits, &registry)?,
+            content_max_characters: config.posts.content_max_characters,
+            trusted_proxies: config.trusted_proxies.clone(),
+            ctx: ctx.clone(),
+        });
+        let metrics = metrics(&registry)?;
+        let document = openapi::document();
+        let known = Data::new(Known::new(&document));
+        let mut server = HttpServer::new(move || {
+            App::new()
+                .into_utoipa_app()
+                .openapi(openapi::base())
+                .configure(routes::table)
+                .into_app()
+                .app_data(state.clone())
+                .app_data(known.clone())
+                .app_data(PayloadConfig::new(MAX_BODY))
+                .app_data(PathConfig::default().error_handler(|_, _| {
+                    Problem::new(StatusCode::NOT_FOUND, "an id is a whole number").into()
+                }))
+                .app_data(QueryConfig::default().error_handler(|error, _| {
+                    Problem::new(
+                        StatusCode::BAD_REQUEST,
+                        format!("the query cannot be read: {error}"),
+                    )
+                    .into()
+                }))
+                .service(web::redirect("/docs", "/docs/"))
+                .service(
+                    SwaggerUi::new("/docs/{_:.*}").url("/api-docs/openapi.json", document.clone()),
+                )
+                .default_service(web::to(routes::unknown))
+                // The last one wrapped is the first to see a request.
+                .wrap(from_fn(rate_limit))
+                .wrap(DefaultHeaders::new().add(("x-content-type-options", "nosniff")))
+                .wrap(tracing_logger())
+                .wrap(from_fn(request_id))
+                .wrap(metrics.clone())
+        })
+        .keep_alive(KEEP_ALIVE)
+        .backlog(4096)
+        .shutdown_timeout(config.api_shutdown_seconds)
+        .disable_signals();
+        if config.api_workers > 0 {
+            server = server.workers(usize::from(config.api_workers));
+        }
+        let wanted = SocketAddr::new(config.api_host, config.api_port);
+        let server = server.bind(wanted).with_context(|| {
+            format!("cannot listen on {wanted} (API_HOST and API_PORT): is the port taken?")
+        })?;
+        let address = *server
+            .addrs()
+            .first()
+            .context("the server is bound to no address")?;
+        Ok(Self {
+            server: server.run(),
+            address,
+            ctx,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until SIGTERM or SIGINT, then lets requests under way finish.
+    ///
+    /// # Errors
+    /// When the server fails.
+    pub async fn run_until_stopped(self) -> anyhow::Result<()> {
+        tracing::info!(address = %self.address, "the API is listening");
+        let handle = self.server.handle();
+        let observer = tokio::spawn(observe(self.ctx.clone()));
+        tokio::spawn(async move {
+            telemetry::shutdown_signal().await;
+            tracing::info!("stopping: finishing what is under way");
+            handle.stop(true).await;
+        });
+        self.server.await?;
+        observer.abort();
+        self.ctx.db.close().await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// Keeps the gauges of the queue current, here as in every worker: when all workers are gone somebody must still say
+/// how much is waiting.
+async fn observe(ctx: Ctx) {
+    let mut ticks = tokio::time::interval(OBSERVE);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = domain::analysis::observe(&ctx).await {
+            tracing::debug!(%error, "cannot read the depth of the queue");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+"""Templates to configuration files. The same `${NAME}` form serves the container images, by envsubst."""
+
+import os
+import re
+from pathlib import Path
+
+from . import packages
+from .layout import BINARIES, NATIVE, ROOT, write_atomically
+from .say import Trouble
+
+# Settings of the programs that a person may give to `make up`, by environment or on its command line.
+# Addresses, secrets and ports are not among them: those the stack sets itself.
+PASSED_NAMES = {"APP_ENV", "CACHE_ACTIVE", "CONTENT_MAX_CHARACTERS", "DATABASE_MAX_CONNECTIONS", "RATE_LIMITER", "RUST_BACKTRACE"}
+PASSED_PREFIXES = ("API_", "HF_", "LLM_", "LOG_", "RATE_LIMIT_", "WORKER_")
+OWN_NAMES = {"API_HOST", "API_PORT", "WORKER_HOST", "WORKER_PORT", "LLM_HOST", "LLM_PORT", "LLM_URL", "LLM_TEST_MODEL"}
+
+
+def fill(template, values):
+    """Replaces `${NAME}`; a name that is not known is a fault in the template, not an empty string."""
+    def value(found):
+        if found[1] not in values:
+            raise Trouble(f"{template} uses ${{{found[1]}}}, which the stack does not know.")
+        return str(values[found[1]])
+    return re.sub(r"\$\{([A-Z_]+)\}", value, Path(template).read_text())
+
+
+def passed_settings():
+    """The programs' settings that are in this environment."""
+    return {name: value for name, value in os.environ.items()
+            if (name in PASSED_NAMES or name.startswith(PASSED_PREFIXES)) and name not in OWN_NAMES and value != ""}
+
+
+def settings_for(layout, kind):
+    """Those of the passed settings that concern a kind of replica: a change of one then replaces no others, and
+    a token for the model hub is not shown to the API."""
+    whose = {"API_": ("api",), "WORKER_": ("worker",), "LLM_": ("llm",), "HF_": ("llm",),
+             "LLM_TIMEOUT_SECONDS": ("api", "worker")}
+    chosen = {}
+    for name, value in layout.settings.get("passed", {}).items():
+        key = max((start for start in whose if name.startswith(start)), key=len, default=None)
+        if key is None or kind in whose[key]:
+            chosen[name] = value
+    return chosen
+
+
+def quoted_environment(values):
+    """NAME="value",… as supervisor reads it: it expands `%`, knows no escapes, and cuts at ` ;` and ` #`."""
+    parts = []
+    for name, value in sorted(values.items()):
+        quote = "'" if '"' in value else '"'
+        if quote in value or re.search(r"[\r\n]|\s[;#]", value):
+            raise Trouble(f"{name} has a value that supervisor's configuration cannot carry (a line break, both "
+                          "kinds of quotes, or a blank before ; or #). Give it a plainer value.")
+        parts.append(f"{name}={quote}{value.replace('%', '%%')}{quote}")
+    return ",".join(parts)
+
+
+def environment_of(layout, name):
+    """What a replica is told. The interface between the stack and the three programs."""
+    kind = name.split("-")[0]
+    port = str(layout.replica_port(name))
+    own = settings_for(layout, kind)
+    if kind == "llm":
+        return {**own, "LLM_HOST": "127.0.0.1", "LLM_PORT": port, **layout.settings.get("model", {})}
+    own.update(DATABASE_URL=layout.database_url("app"), REDIS_URL=layout.redis_url, LLM_URL=layout.llm_url)
+    if kind == "worker":
+        return {**own, "WORKER_HOST": "127.0.0.1", "WORKER_PORT": port}
+    return {**own, "API_HOST": "127.0.0.1", "API_PORT": port, "JWT_SECRET": layout.secrets()["jwt"],
+            "TRUSTED_PROXIES": "127.0.0.1"}
+
+
+def build_environment():
+    """What the background build needs of this terminal: where cargo and its caches are."""
+    names = ("PATH", "HOME", "CARGO_HOME", "CARGO_TARGET_DIR", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "XDG_CACHE_HOME",
+             "LINNET_BIN_DIR")
+    return {name: os.environ[name] for name in names if os.environ.get(name)}
+
+
+def supervisor(layout, replicas):
+    """supervisord.conf: the fixed programs and these replicas."""
+    values = {
+        "RUN": layout.run, "DATA": layout.data, "LOGS": layout.logs, "CONF": layout.conf, "NATIVE": NATIVE,
+        "PORT": layout.port, "USER": layout.user, "NOFILE": layout.nofile,
+        "POSTGRES_BIN": layout.settings["postgres_bin"], "POSTGRES_DATA": layout.postgres_data,
+        "POSTGRES_USER": layout.postgres_user, "PROMETHEUS": f"127.0.0.1:{layout.prometheus_port}",
+        "REDIS_BIN": packages.find("redis-server"), "NGINX_BIN": packages.find("nginx"),
+        "PROMETHEUS_BIN": packages.find("prometheus"),
+        "BUILD_ENVIRONMENT": layout.settings["build_environment"],
+        "Q_DATA": f'"{layout.data}"',
+    }
+    text = fill(NATIVE / "supervisord.conf.template", values)
+    for name in sorted(replicas):
+        kind = name.split("-")[0]
+        command = f"{layout.bin / BINARIES[kind]}{' serve' if kind == 'api' else ''}"
+        text += fill(NATIVE / "replica.conf.template", {
+            "NAME": name, "COMMAND": command, "DATA": layout.data, "LOGS": layout.logs,
+            "ENVIRONMENT": quoted_environment(environment_of(layout, name))})
+    return write_atomically(layout.conf / "supervisord.conf", text)
+
+
+def _llm_patience(layout):
+    """Seconds after which nginx gives up on llm-service: a little more than those who ask through it, so that it
+    is they who give up first and know why."""
+    asked = layout.settings.get("passed", {}).get("LLM_TIMEOUT_SECONDS", "")
+    return (int(asked) if asked.isdigit() else 60) + 15
+
+
+def services(layout):
+    """The configuration of nginx, Redis and Prometheus. Returns the names of those that changed."""
+    values = {
+        "USER_DIRECTIVE": f"user {layout.nginx_user};" if layout.is_root else "# Not root: the workers stay who the master is.",
+        "NOFILE": layout.nofile, "RUN": layout.run, "LOGS": layout.logs,
+        "CONF": layout.conf, "TEMP": layout.data / "nginx", "UPSTREAMS": layout.upstreams,
+        "ACCESS_LOG": layout.logs / "nginx-access.log", "TARGETS": layout.targets,
+        "LLM_PATIENCE": f"{_llm_patience(layout)}s",
+        "PUBLIC": f"127.0.0.1:{layout.port}", "INTERNAL": f"127.0.0.1:{layout.internal_port}",
+        "STATUS": f"127.0.0.1:{layout.status_port}", "PROMETHEUS": f"127.0.0.1:{layout.prometheus_port}",
+        "REDIS_PORT": layout.redis_port, "REDIS_PASSWORD": layout.secrets()["redis"], "DATA": layout.data,
+    }
+    changed = set()
+    for program, folder in (("nginx", ROOT / "nginx"), ("prometheus", ROOT / "prometheus")):
+        for source in sorted(folder.iterdir()):
+            if source.suffix not in (".template", ".conf"):
+                continue
+            text = fill(source, values) if source.suffix == ".template" else source.read_text()
+            if write_atomically(layout.conf / source.name.removesuffix(".template"), text):
+                changed.add(program)
+    if write_atomically(layout.conf / "redis.conf", fill(NATIVE / "redis.conf.template", values)):
+        changed.add("redis")
+    return changed
