@@ -107,4 +107,10 @@ mod tests {
     fn the_options_are_sound() {
         super::Cli::command().debug_assert();
     }
+
+    #[test]
+    fn the_readme_names_the_options_as_they_are() {
+        let cli = super::Cli::command();
+        telemetry::options::check_readme("api", cli.find_subcommand("serve").unwrap());
+    }
 }

@@ -15,7 +15,10 @@ use domain::{
     auth::{self, Session, Tokens},
     page::{self, Limit},
 };
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::error::Category;
 
 use crate::{problem::Problem, routes::State};
@@ -39,11 +42,12 @@ pub(crate) fn state(req: &HttpRequest) -> Result<web::Data<State>, Problem> {
 
 /// The token of a request: `Authorization: Bearer …`, or the cookie.
 pub(crate) fn token(req: &HttpRequest) -> Option<String> {
-    let bearer = req
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
-        .map(|token| token.trim().to_owned());
+    // A scheme has no case (RFC 9110, section 11.1).
+    let bearer = req.headers().get(header::AUTHORIZATION).and_then(|value| {
+        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+        let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+        is_bearer.then(|| token.trim().to_owned())
+    });
     bearer.or_else(|| req.cookie(COOKIE).map(|cookie| cookie.value().to_owned()))
 }
 
@@ -204,26 +208,45 @@ fn unreadable(error: &actix_web::Error) -> Problem {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // serde would take a list for the fields in their order.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Err(match serde_json::from_slice::<IgnoredAny>(bytes) {
+            Ok(_) => Problem::field("body", "be a JSON object"),
+            Err(error) => not_json(&error),
+        });
+    }
     let mut from = serde_json::Deserializer::from_slice(bytes);
-    let parsed = serde_path_to_error::deserialize(&mut from);
-    let (path, error) = match parsed {
+    let (path, error) = match serde_path_to_error::deserialize(&mut from) {
         Ok(value) => match from.end() {
             Ok(()) => return Ok(value),
-            Err(error) => (".".to_owned(), error),
+            Err(error) => return Err(not_json(&error)),
         },
         Err(error) => (error.path().to_string(), error.into_inner()),
     };
     Err(match error.classify() {
         Category::Data => {
             let field = if path == "." { "body".to_owned() } else { path };
-            Problem::field(field, format!("be of the right type: {error}"))
+            Problem::field(field, expectation(&error))
         }
-        // serde_json's text ends with "at line … column …".
-        _ => Problem::new(
-            StatusCode::BAD_REQUEST,
-            format!("the body is not JSON: {error}"),
-        ),
+        _ => not_json(&error),
     })
+}
+
+/// serde_json's text ends with "at line … column …".
+fn not_json(error: &serde_json::Error) -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        format!("the body is not JSON: {error}"),
+    )
+}
+
+/// What should have been there, and where, without what was: that may be a password.
+fn expectation(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("be {expected}"),
+        None => format!("be of the right shape: {text}"),
+    }
 }
 
 /// The query of a list: how many items, below which id.
@@ -285,6 +308,16 @@ mod tests {
         let wrong = refusal("{\"content\": 5}");
         assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(wrong.body.errors[0].field, "content");
+        assert_eq!(
+            wrong.body.message,
+            "content must be a string at line 1 column 13"
+        );
+        // Neither the fields in a row nor anything else that is no object.
+        for other in ["[\"a\"]", "[]", "5", " null"] {
+            let refusal = refusal(other);
+            assert_eq!(refusal.status, StatusCode::UNPROCESSABLE_ENTITY, "{other}");
+            assert_eq!(refusal.body.message, "body must be a JSON object");
+        }
     }
 
     #[test]

@@ -110,7 +110,10 @@ responses! {
         422 => "A field breaks a rule; `errors` names field, rule and length",
     }
     /// What a call with a query may answer.
-    Refused { 422 => "A parameter breaks a rule; `errors` names it" }
+    Refused {
+        400 => "The query cannot be read, e.g. for a parameter given twice",
+        422 => "A parameter breaks a rule; `errors` names it",
+    }
     /// What a call by someone unknown answers.
     LoginNeeded { 401 => "Not logged in, or not with the right password" }
     /// What a call on somebody else's things answers.

@@ -121,11 +121,22 @@ impl Application {
     /// # Errors
     /// When the server fails.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
+        self.run_until(telemetry::shutdown_signal()).await
+    }
+
+    /// The same until `stop` resolves, for a process that has more than one replica in it.
+    ///
+    /// # Errors
+    /// When the server fails.
+    pub async fn run_until(
+        self,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> anyhow::Result<()> {
         tracing::info!(address = %self.address, "the API is listening");
         let handle = self.server.handle();
         let observer = tokio::spawn(observe(self.ctx.clone()));
         tokio::spawn(async move {
-            telemetry::shutdown_signal().await;
+            stop.await;
             tracing::info!("stopping: finishing what is under way");
             handle.stop(true).await;
         });

@@ -24,10 +24,14 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations")
 /// # Errors
 /// When `DATABASE_URL` is not an address of PostgreSQL.
 pub fn pool(config: &DatabaseConfig) -> anyhow::Result<PgPool> {
-    let options = PgConnectOptions::from_str(config.database_url.expose_secret())
-        .context(
-            "DATABASE_URL is not an address of PostgreSQL (postgres://user:password@host/database)",
-        )?
+    const WRONG: &str =
+        "DATABASE_URL is not an address of PostgreSQL (postgres://user:password@host/database)";
+    let url = config.database_url.expose_secret();
+    // sqlx takes any scheme for its own.
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+    anyhow::ensure!(matches!(scheme, Some("postgres" | "postgresql")), WRONG);
+    let options = PgConnectOptions::from_str(url)
+        .context(WRONG)?
         // A statement that runs this long is a fault; better one failed request than a pool of stuck ones.
         .options([("statement_timeout", "10s"), ("lock_timeout", "5s")])
         .log_slow_statements(log::LevelFilter::Warn, Duration::from_secs(1));

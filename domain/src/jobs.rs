@@ -3,7 +3,8 @@
 //! sweeper offers again what is due.
 //!
 //! The queue is apalis-redis'. It stops every worker when a backlog nears 8,000 (its fetch script unpacks the whole
-//! backlog onto Lua's stack), so nobody pushes past [`MAX_HINTS`], and workers call [`Jobs::drain_scheduled`].
+//! backlog onto Lua's stack), so nobody pushes past [`MAX_HINTS`], and workers call [`Jobs::drain_scheduled`]. It also
+//! keeps every job it has done for ever, 535 bytes each; workers call [`Jobs::forget_done`].
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -26,6 +27,8 @@ pub const ANALYZE: &str = "analyze";
 pub const MAX_HINTS: usize = 2_000;
 /// How old a look at the depth may be: at 5,000 posts a second, 500 hints too many per replica.
 const DEPTH_AGE: Duration = Duration::from_millis(100);
+/// Jobs forgotten in one call, which keeps Redis' only thread busy for about a millisecond.
+pub const FORGET_BATCH: usize = 500;
 
 /// "Look at this revision of this post."
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +56,7 @@ pub struct Jobs {
     metrics: Arc<Metrics>,
     depth: Arc<Mutex<Option<(Instant, usize)>>>,
     drain: Arc<Script>,
+    forget: Arc<Script>,
 }
 
 impl Jobs {
@@ -88,6 +92,9 @@ impl Jobs {
         registry.register(Box::new(oldest.clone()))?;
         // Series that exist from the start, so that rates and alerts have something to stand on.
         enqueued.with_label_values(&[ANALYZE]);
+        for reason in ["full", "down"] {
+            skipped.with_label_values(&[ANALYZE, reason]);
+        }
         let config = Config::default()
             .queue(redis.key(ANALYZE))
             .batch_size(1)
@@ -110,6 +117,13 @@ impl Jobs {
                    redis.call('rpush', KEYS[2], unpack(due)) \
                    redis.call('zrem', KEYS[1], unpack(due)) \
                  end return #due",
+            )),
+            forget: Arc::new(Script::new(
+                "local ids = redis.call('spop', KEYS[1], ARGV[1]) \
+                 if #ids == 0 then return 0 end \
+                 redis.call('hdel', KEYS[2], unpack(ids)) \
+                 for i, id in ipairs(ids) do ids[i] = KEYS[3] .. ':' .. id end \
+                 redis.call('del', unpack(ids)) return #ids",
             )),
         })
     }
@@ -199,6 +213,28 @@ impl Jobs {
         self.redis
             .optional(|mut connection| async move { call.invoke_async(&mut connection).await })
             .await
+    }
+
+    /// Deletes what is kept of at most [`FORGET_BATCH`] jobs that were done, and of as many that the queue gave up
+    /// (a hint that cannot be read, after 25 tries); returns how many. Whether a post was judged is PostgreSQL's to
+    /// remember.
+    ///
+    /// # Errors
+    /// When Redis is down.
+    pub async fn forget_done(&self) -> Result<usize, RedisDown> {
+        let mut forgotten = 0;
+        for ended in [self.config.done_jobs_set(), self.config.dead_jobs_set()] {
+            let mut call = self.forget.key(ended);
+            call.key(self.config.job_data_hash())
+                .key(self.config.job_meta_hash())
+                .arg(FORGET_BATCH);
+            let batch: usize = self
+                .redis
+                .optional(|mut connection| async move { call.invoke_async(&mut connection).await })
+                .await?;
+            forgotten += batch;
+        }
+        Ok(forgotten)
     }
 
     /// Sets the gauges. `oldest` in seconds.

@@ -92,7 +92,7 @@ mod tests {
                     .take(usize::try_from(limit.probe()).unwrap()).collect();
                 Page::from_probe(rows, limit, |id| *id)
             };
-            let (mut seen, mut before) = (Vec::new(), i64::MAX);
+            let (mut seen, mut before) = (Vec::<i64>::new(), i64::MAX);
             loop {
                 let page = fetch(before);
                 prop_assert!(page.items.len() <= limit.get());

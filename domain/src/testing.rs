@@ -7,8 +7,10 @@
     reason = "tests have nobody to report to but their own output"
 )]
 
+pub mod posts;
+
 use std::{
-    io::Write as _,
+    io::{BufRead as _, BufReader, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -316,12 +318,27 @@ impl PrivateRedis {
     /// # Panics
     /// When Redis does not take it.
     pub fn flush(&self) {
-        let mut stream =
-            TcpStream::connect((Ipv4Addr::LOCALHOST, self.config.redis_port)).expect("Redis");
-        stream.write_all(b"FLUSHALL\r\n").expect("Redis");
-        let mut answer = [0; 5];
-        std::io::Read::read_exact(&mut stream, &mut answer).expect("Redis");
-        assert_eq!(&answer, b"+OK\r\n");
+        assert_eq!(self.call("FLUSHALL"), "+OK");
+    }
+
+    /// How many keys it holds.
+    ///
+    /// # Panics
+    /// When Redis does not answer.
+    #[must_use]
+    pub fn keys(&self) -> u64 {
+        let answer = self.call("DBSIZE");
+        answer[1..].parse().expect("a number")
+    }
+
+    /// Sends one command; answers the first line of what Redis says.
+    fn call(&self, command: &str) -> String {
+        let address = (Ipv4Addr::LOCALHOST, self.config.redis_port);
+        let mut stream = TcpStream::connect(address).expect("Redis");
+        write!(stream, "{command}\r\n").expect("Redis");
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).expect("Redis");
+        line.trim_end().to_owned()
     }
 }
 

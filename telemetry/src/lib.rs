@@ -7,6 +7,8 @@
 #[cfg(feature = "actix")]
 pub mod http;
 mod log;
+#[cfg(feature = "testing")]
+pub mod options;
 
 pub use log::{LogConfig, LogFormat, init};
 

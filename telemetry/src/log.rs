@@ -4,8 +4,8 @@ use anyhow::Context as _;
 use tracing::{Event, Subscriber, span};
 use tracing_bunyan_formatter::{BunyanFormattingLayer, JsonStorageLayer};
 use tracing_subscriber::{
-    EnvFilter, Layer, layer::Context, layer::SubscriberExt as _, registry::LookupSpan,
-    util::SubscriberInitExt as _,
+    EnvFilter, Layer, filter::LevelFilter, layer::Context, layer::SubscriberExt as _,
+    registry::LookupSpan, util::SubscriberInitExt as _,
 };
 
 /// How log lines are written.
@@ -35,12 +35,7 @@ pub struct LogConfig {
 /// # Errors
 /// When `LOG_LEVEL` cannot be read as a filter, or a subscriber is already installed.
 pub fn init(service: &'static str, config: &LogConfig) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.log_level).with_context(|| {
-        format!(
-            "LOG_LEVEL \"{}\" is not a level (error, warn, info, debug, trace) or a list of directives",
-            config.log_level
-        )
-    })?;
+    let filter = filter(&config.log_level)?;
     let registry = tracing_subscriber::registry().with(filter);
     match config.log_format {
         LogFormat::Json => {
@@ -55,6 +50,21 @@ pub fn init(service: &'static str, config: &LogConfig) -> anyhow::Result<()> {
         LogFormat::Pretty => registry.with(tracing_subscriber::fmt::layer()).try_init(),
     }
     .context("logging is already set up")
+}
+
+/// Reads `LOG_LEVEL`.
+fn filter(text: &str) -> anyhow::Result<EnvFilter> {
+    // A lone word that is no level would name a module of which to log everything, and silence all the others.
+    let mut words = text.split(',').map(str::trim);
+    let misspelt =
+        words.find(|word| !word.contains(['=', '[']) && word.parse::<LevelFilter>().is_err());
+    let refusal = || {
+        format!(
+            "LOG_LEVEL \"{text}\" is not a level (error, warn, info, debug, trace) or a list of directives"
+        )
+    };
+    anyhow::ensure!(misspelt.is_none(), refusal());
+    EnvFilter::try_new(text).with_context(refusal)
 }
 
 /// Drops the record that the bunyan layer writes when a span opens: a request is one line, written when it
@@ -72,5 +82,29 @@ where
 
     fn on_close(&self, id: span::Id, ctx: Context<'_, S>) {
         self.0.on_close(id, ctx);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_level_is_one_of_five_words_or_belongs_to_a_module() {
+        for sound in [
+            "info",
+            "WARN",
+            "off",
+            "info,sqlx=debug",
+            "warn, api=trace",
+            "info,[request]=debug",
+        ] {
+            assert!(super::filter(sound).is_ok(), "{sound}");
+        }
+        for wrong in ["loud", "info,loud", "sqlx", "info,sqlx=loud", "a=b=c"] {
+            let refusal = super::filter(wrong).unwrap_err().to_string();
+            assert!(
+                refusal.starts_with(&format!("LOG_LEVEL \"{wrong}\"")),
+                "{refusal}"
+            );
+        }
     }
 }

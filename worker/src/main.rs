@@ -1,2 +1,61 @@
-//! skeleton
-fn main() {}
+//! The program `worker`: reads its options, sets up telemetry and runs one subcommand.
+
+use std::process::ExitCode;
+
+use domain::{Ctx, analysis};
+use telemetry::LogConfig;
+use worker::{
+    config::{Cli, Command, ReviveConfig},
+    startup::{self, Worker},
+};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Cli::read()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "the last word of a program that stops")]
+            {
+                eprintln!("worker: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Serve(config) => {
+            telemetry::init("worker", &quieter(&config.log))?;
+            Worker::build(&config)?
+                .run_until(telemetry::shutdown_signal())
+                .await
+        }
+        Command::Healthcheck(config) => {
+            startup::healthcheck(config.worker_host, config.worker_port).await
+        }
+        Command::Revive(config) => revive(&config).await,
+    }
+}
+
+/// Leaves out what the libraries say of things that the worker reports itself, once; a later directive in LOG_LEVEL
+/// (`debug,apalis_core=debug`) brings it back.
+fn quieter(log: &LogConfig) -> LogConfig {
+    LogConfig {
+        log_level: format!("apalis_core=off,actix_server=warn,{}", log.log_level),
+        ..log.clone()
+    }
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "the subcommand's answer goes to standard output"
+)]
+async fn revive(config: &ReviveConfig) -> anyhow::Result<()> {
+    telemetry::init("worker-revive", &config.log)?;
+    let registry = telemetry::metrics_registry()?;
+    let ctx = Ctx::new(&config.database, &config.redis, &config.cache, &registry)?;
+    let count = analysis::revive_dead(&ctx).await?;
+    println!("posts given another life: {count}");
+    Ok(())
+}

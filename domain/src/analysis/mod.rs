@@ -36,31 +36,59 @@ pub struct Claim {
     pub pending_since: chrono::DateTime<chrono::Utc>,
 }
 
-/// Offers posts that are due to the workers, as far as the queue has room; answers how many.
+/// What became of a post that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Waiting for another attempt, or dead.
+    pub status: Status,
+    /// Failures so far, of [`MAX_ATTEMPTS`].
+    pub attempts: i32,
+}
+
+/// What [`offer_due`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offered {
+    /// Posts offered.
+    pub count: usize,
+    /// It ended for want of room, or because one call does not do more: others may be due.
+    pub more: bool,
+}
+
+/// Offers posts that are due to the workers, those first that have been due longest, as far as the queue has room.
+/// While another process is at it this does nothing, so that together they do not fill the queue beyond its bound.
 ///
 /// # Errors
 /// When PostgreSQL or Redis is down; nothing is lost then, the rows stay due.
-pub async fn offer_due(ctx: &Ctx) -> Result<usize> {
+pub async fn offer_due(ctx: &Ctx) -> Result<Offered> {
     let away = |error: crate::redis::RedisDown| crate::Error::Unavailable {
         what: "Redis",
         why: error.to_string(),
         retry_after: Duration::from_secs(1),
     };
-    let room = ctx.jobs.room().await.map_err(away)?.min(OFFER_BATCH);
-    if room == 0 {
-        return Ok(0);
-    }
     let mut tx = ctx.db.begin().await?;
-    let jobs = queries::due(&mut tx, i64::try_from(room).unwrap_or(i64::MAX)).await?;
+    if !queries::only_one_offers(&mut tx).await? {
+        return Ok(Offered::default());
+    }
+    let limit = ctx.jobs.room().await.map_err(away)?.min(OFFER_BATCH);
+    let mut jobs = Vec::new();
+    if limit > 0 {
+        jobs = queries::due(&mut tx, i64::try_from(limit).unwrap_or(i64::MAX)).await?;
+    }
+    let offered = Offered {
+        count: jobs.len(),
+        more: jobs.len() == limit,
+    };
     if jobs.is_empty() {
-        return Ok(0);
+        // Said and not left to the drop, which lets go of the lock some time after the next call.
+        tx.rollback().await?;
+        return Ok(offered);
     }
     let ids: Vec<PostId> = jobs.iter().map(|job| job.post_id).collect();
     queries::put_off(&mut tx, &ids, OFFER_BASE, OFFER_CAP).await?;
     // Pushed before COMMIT: if the push fails the rows stay due, and if COMMIT fails a hint too many is harmless.
     ctx.jobs.offer(&jobs).await.map_err(away)?;
     tx.commit().await?;
-    Ok(jobs.len())
+    Ok(offered)
 }
 
 /// Claims a post for `owner`; `None` when there is nothing to do: it is judged, edited, deleted, or someone's.
@@ -78,6 +106,15 @@ pub async fn claim(
         content: row.content,
         pending_since: row.pending_since,
     }))
+}
+
+/// Makes the lease of a claimed post last longer; answers whether it is still `owner`'s. When it is not, the text
+/// has changed or gone or somebody else judges it, and going on is a waste.
+///
+/// # Errors
+/// When PostgreSQL is down.
+pub async fn renew(ctx: &Ctx, job: &AnalyzePost, owner: &str, lease: Duration) -> Result<bool> {
+    Ok(queries::renew(&ctx.db, job, owner, lease.as_secs_f64()).await?)
 }
 
 /// Writes the verdict. Answers how long its author waited, or `None` when it came too late: there is a verdict
@@ -103,13 +140,16 @@ pub async fn fail(
     job: &AnalyzePost,
     owner: &str,
     error: &str,
-) -> Result<Option<Status>> {
+) -> Result<Option<Failure>> {
     let error: String = error.chars().take(ERROR_CHARACTERS).collect();
-    let status = queries::fail(&ctx.db, job, owner, &error, MAX_ATTEMPTS, RETRY_BASE).await?;
-    if status == Some(Status::Dead) {
+    let row = queries::fail(&ctx.db, job, owner, &error, MAX_ATTEMPTS, RETRY_BASE).await?;
+    if row.as_ref().is_some_and(|row| row.status == Status::Dead) {
         ctx.feed.bump_soon();
     }
-    Ok(status)
+    Ok(row.map(|row| Failure {
+        status: row.status,
+        attempts: row.attempts,
+    }))
 }
 
 /// Gives a claimed post back because the model is away or the worker stops; that is no failure of the post's. It

@@ -11,11 +11,29 @@ pub(super) struct ClaimedRow {
     pub pending_since: DateTime<Utc>,
 }
 
+pub(super) struct FailedRow {
+    pub status: Status,
+    pub attempts: i32,
+}
+
 pub(super) struct Depth {
     pub pending: i64,
     pub leased: i64,
     pub dead: i64,
     pub oldest_seconds: f64,
+}
+
+/// Whether this transaction is now the only one that offers; the others need not wait, the rows are looked after.
+/// One at a time, since each looks how much room the queue has before it fills it.
+pub(super) async fn only_one_offers(tx: &mut Transaction<'_, Postgres>) -> sqlx::Result<bool> {
+    /// Any number that nothing else in this database locks: "linnet" in ASCII.
+    const OFFERING: i64 = 0x6c69_6e6e_6574;
+    sqlx::query_scalar!(
+        r#"SELECT pg_try_advisory_xact_lock($1) AS "ours!""#,
+        OFFERING
+    )
+    .fetch_one(&mut **tx)
+    .await
 }
 
 /// Rows that are due, locked until the transaction ends; what another sweeper has locked is passed over.
@@ -61,7 +79,8 @@ pub(super) async fn put_off(
     Ok(())
 }
 
-/// Takes the row if it waits for this very revision and nobody holds it.
+/// Takes the row if it waits for this very revision and nobody holds it. It is due again when the lease ends, so
+/// that a worker's death is noticed then and not at the next offer of a long back-off.
 pub(super) async fn claim(
     db: &PgPool,
     job: &AnalyzePost,
@@ -71,7 +90,8 @@ pub(super) async fn claim(
     sqlx::query_as!(
         ClaimedRow,
         "UPDATE post_analysis a
-         SET lease_owner = $3, lease_until = now() + make_interval(secs => $4)
+         SET lease_owner = $3, lease_until = now() + make_interval(secs => $4),
+             next_enqueue_at = now() + make_interval(secs => $4)
          FROM posts p
          WHERE a.post_id = $1 AND p.id = a.post_id AND p.deleted_at IS NULL
            AND a.revision = $2 AND p.revision = a.revision AND a.status = 'pending'
@@ -84,6 +104,28 @@ pub(super) async fn claim(
     )
     .fetch_optional(db)
     .await
+}
+
+/// Makes the lease last longer; answers whether it is still `owner`'s.
+pub(super) async fn renew(
+    db: &PgPool,
+    job: &AnalyzePost,
+    owner: &str,
+    lease_seconds: f64,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "UPDATE post_analysis
+         SET lease_until = now() + make_interval(secs => $4),
+             next_enqueue_at = now() + make_interval(secs => $4)
+         WHERE post_id = $1 AND revision = $2 AND status = 'pending' AND lease_owner = $3",
+        job.post_id.0,
+        job.revision,
+        owner,
+        lease_seconds
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// Writes the verdict unless one is there or the text has changed; answers the seconds since the post was written.
@@ -116,7 +158,8 @@ pub(super) async fn finish(
 }
 
 /// Counts a failure: the row waits `base` seconds doubled with each, a quarter of jitter either way, and is dead
-/// after `max_attempts`. Only the holder of the lease may.
+/// after `max_attempts`. Only the holder of the lease may. The lease becomes nobody's until the wait is over: a
+/// second hint for the row, which may be waiting already, must not cut it short.
 pub(super) async fn fail(
     db: &PgPool,
     job: &AnalyzePost,
@@ -124,14 +167,17 @@ pub(super) async fn fail(
     error: &str,
     max_attempts: i32,
     base: f64,
-) -> sqlx::Result<Option<Status>> {
-    sqlx::query_scalar!(
+) -> sqlx::Result<Option<FailedRow>> {
+    sqlx::query_as!(
+        FailedRow,
         r#"UPDATE post_analysis
-           SET attempts = attempts + 1, error = $4, lease_owner = NULL, lease_until = NULL,
+           SET attempts = attempts + 1, error = $4, lease_owner = NULL,
                status = CASE WHEN attempts + 1 >= $5 THEN 'dead' ELSE 'pending' END,
-               next_enqueue_at = now() + make_interval(secs => $6 * 2 ^ attempts * (0.75 + random() / 2))
+               lease_until = now() + make_interval(secs => $6 * 2 ^ attempts * jitter),
+               next_enqueue_at = now() + make_interval(secs => $6 * 2 ^ attempts * jitter)
+           FROM (SELECT 0.75 + random() / 2 AS jitter) AS chance
            WHERE post_id = $1 AND revision = $2 AND status = 'pending' AND lease_owner = $3
-           RETURNING status AS "status: Status""#,
+           RETURNING status AS "status: Status", attempts"#,
         job.post_id.0,
         job.revision,
         owner,
@@ -171,7 +217,7 @@ pub(super) async fn release(
 pub(super) async fn revive(db: &PgPool) -> sqlx::Result<u64> {
     let done = sqlx::query!(
         "UPDATE post_analysis
-         SET status = 'pending', attempts = 0, offers = 0, next_enqueue_at = now()
+         SET status = 'pending', attempts = 0, offers = 0, next_enqueue_at = now(), lease_until = NULL
          WHERE status = 'dead'"
     )
     .execute(db)
@@ -179,16 +225,19 @@ pub(super) async fn revive(db: &PgPool) -> sqlx::Result<u64> {
     Ok(done.rows_affected())
 }
 
+/// The depth of the queue. One partial index answers each part; asked in one go, with `status IN (…)`, PostgreSQL
+/// would read the whole table, which keeps every verdict there ever was.
 pub(super) async fn depth(db: impl PgExecutor<'_>) -> sqlx::Result<Depth> {
     sqlx::query_as!(
         Depth,
         r#"SELECT
-             count(*) FILTER (WHERE status = 'pending') AS "pending!",
-             count(*) FILTER (WHERE status = 'pending' AND lease_until > now()) AS "leased!",
-             count(*) FILTER (WHERE status = 'dead') AS "dead!",
-             coalesce(extract(epoch FROM now() - min(pending_since) FILTER (WHERE status = 'pending')), 0)::float8
-                 AS "oldest_seconds!"
-           FROM post_analysis WHERE status IN ('pending', 'dead')"#
+             (SELECT count(*) FROM post_analysis WHERE status = 'pending') AS "pending!",
+             (SELECT count(*) FROM post_analysis
+              WHERE status = 'pending' AND lease_owner IS NOT NULL AND lease_until > now()) AS "leased!",
+             (SELECT count(*) FROM post_analysis WHERE status = 'dead') AS "dead!",
+             coalesce(
+               (SELECT extract(epoch FROM now() - min(pending_since)) FROM post_analysis WHERE status = 'pending'), 0
+             )::float8 AS "oldest_seconds!""#
     )
     .fetch_one(db)
     .await

@@ -41,6 +41,9 @@ const FILL_LOCK_MS: u64 = 500;
 const FILL_POLL: Duration = Duration::from_millis(10);
 /// Verdicts arrive in bursts and may be seen this much later; a new version for each would empty the cache.
 const BATCH: Duration = Duration::from_millis(100);
+/// Tries before a write is answered without its new version. A Redis that is gone refuses all of them at once; one
+/// that stalls is waited for, a second at most, as the other replicas may be reading the old version all the while.
+const BUMP_TRIES: usize = 4;
 /// Bytes of pages kept in the process.
 const CAPACITY: u64 = 32 << 20;
 
@@ -253,8 +256,15 @@ impl FeedCache {
     ///
     /// Never fails: when Redis is down this process reads past the cache until a later try has gone through.
     pub(crate) async fn bump(self: &Arc<Self>) {
-        if !self.active || self.add_to_version(1).await.is_ok() {
+        if !self.active {
             return;
+        }
+        // Once it is known to be down, one try is enough.
+        let known = self.owed.load(Ordering::Acquire);
+        for _ in 0..if known { 1 } else { BUMP_TRIES } {
+            if self.add_to_version(1).await.is_ok() {
+                return;
+            }
         }
         if self.owed.swap(true, Ordering::AcqRel) {
             return;
@@ -266,6 +276,13 @@ impl FeedCache {
             }
             cache.owed.store(false, Ordering::Release);
         });
+    }
+
+    /// Carries out a batched bump now, for a process that is about to end.
+    pub async fn settle(self: &Arc<Self>) {
+        if self.scheduled.swap(false, Ordering::AcqRel) {
+            self.bump().await;
+        }
     }
 
     /// [`Self::bump`] for changes that may be seen a little later: many within [`BATCH`] make one new version.

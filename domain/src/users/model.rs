@@ -50,7 +50,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_name_of_the_alphabet_is_kept_as_it_is(name in "[A-Za-z0-9_.-]{3,30}") {
-            prop_assert_eq!(Username::parse(&name).unwrap().as_str(), name);
+            let kept = Username::parse(&name).unwrap();
+            prop_assert_eq!(kept.as_str(), name);
         }
 
         #[test]

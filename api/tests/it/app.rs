@@ -1,0 +1,167 @@
+//! Replicas of the API in this process, on a database and a Redis prefix of the test's own.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use api::{config::ServeConfig, startup::Application};
+use domain::{
+    Ctx,
+    auth::{AppEnv, AuthConfig},
+    config::{CacheConfig, LlmConfig, PostsConfig},
+    rate_limits::RateLimitConfig,
+    testing,
+};
+use serde_json::json;
+use sqlx::PgPool;
+use telemetry::{LogConfig, LogFormat};
+use tokio::sync::oneshot;
+
+use crate::client::{Client, http};
+
+/// What every member's password is.
+pub const PASSWORD: &str = "correct horse battery";
+/// What signs the tokens.
+pub const JWT_SECRET: &str = "q8Zt1vXw93LkYb7Rj2Nf5Hs0Pd6Gm4Ca";
+/// An address where nobody listens: port 1 is reserved.
+pub const NOBODY: &str = "127.0.0.1:1";
+
+/// One running replica; dropping it stops it.
+struct Replica {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Replica {
+    fn start(config: ServeConfig) -> Self {
+        let (tell, told) = mpsc::channel();
+        let (stop, stopped) = oneshot::channel();
+        let thread = thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                let application = Application::build(&config).expect("a replica");
+                tell.send(application.address()).expect("a test that waits");
+                let stopped = async {
+                    // An error means that the test has gone, which ends the replica as well.
+                    let _either_way = stopped.await;
+                };
+                application.run_until(stopped).await.expect("a replica");
+            });
+        });
+        Self {
+            address: told.recv().expect("a replica that starts"),
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+}
+
+/// Some replicas of the API that share a database and a Redis.
+pub struct TestApp {
+    /// How each replica was started.
+    pub config: ServeConfig,
+    replicas: Vec<Replica>,
+    http: reqwest::Client,
+}
+
+impl TestApp {
+    /// So many replicas, set up as in production.
+    pub async fn start(replicas: usize) -> Self {
+        Self::with(replicas, |_| {}).await
+    }
+
+    /// The same with other options.
+    pub async fn with(replicas: usize, change: impl FnOnce(&mut ServeConfig)) -> Self {
+        let mut config = ServeConfig {
+            api_host: Ipv4Addr::LOCALHOST.into(),
+            api_port: 0,
+            api_workers: 2,
+            api_shutdown_seconds: 1,
+            trusted_proxies: vec![],
+            database: testing::database().await,
+            redis: testing::redis().await,
+            auth: AuthConfig {
+                jwt_secret: Some(JWT_SECRET.into()),
+                app_env: AppEnv::Production,
+            },
+            posts: PostsConfig {
+                content_max_characters: 500,
+            },
+            cache: CacheConfig { cache_active: true },
+            rate_limits: RateLimitConfig {
+                rate_limiter: false,
+                rate_limit_auth: "60/60".parse().expect("a quota"),
+                rate_limit_writes: "300/60".parse().expect("a quota"),
+                rate_limit_reads: "3000/60".parse().expect("a quota"),
+            },
+            llm: LlmConfig {
+                llm_url: format!("http://{NOBODY}").parse().expect("a URL"),
+                llm_timeout_seconds: 5,
+            },
+            log: LogConfig {
+                log_level: "off".into(),
+                log_format: LogFormat::Json,
+            },
+        };
+        change(&mut config);
+        Self {
+            replicas: (0..replicas)
+                .map(|_| Replica::start(config.clone()))
+                .collect(),
+            config,
+            http: http(),
+        }
+    }
+
+    /// Believes the forwarding headers of this machine, as a replica behind NGINX does.
+    pub fn behind_a_proxy(config: &mut ServeConfig) {
+        config.trusted_proxies = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
+    }
+
+    /// Somebody who is not logged in, talking to a replica.
+    pub fn client(&self, replica: usize) -> Client {
+        Client::new(self.http.clone(), self.replicas[replica].address)
+    }
+
+    /// Somebody who has just signed up and logged in, at the first replica.
+    pub async fn member(&self, username: &str) -> Client {
+        let mut client = self.client(0);
+        let credentials = json!({"username": username, "password": PASSWORD});
+        let created = client.post("/api/user/signup", credentials).await.ok(201);
+        client.login(username, PASSWORD).await.ok(200);
+        client.id = created["User created"][0]["id"].as_i64().expect("an id");
+        client
+    }
+
+    /// The same person, talking to another replica.
+    pub fn elsewhere(&self, person: &Client, replica: usize) -> Client {
+        let mut client = person.clone();
+        client.address = self.replicas[replica].address;
+        client
+    }
+
+    /// The database, for what no caller of the API can see or do.
+    pub async fn sql(&self) -> PgPool {
+        domain::db::pool(&self.config.database).expect("a pool")
+    }
+
+    /// The domain on the same services, for what a worker does.
+    pub fn worker(&self) -> Ctx {
+        testing::replica(&self.config.database, &self.config.redis)
+    }
+
+    /// Stops a replica and waits until it has gone, at most `most`.
+    pub async fn stop(&mut self, replica: usize, most: Duration) {
+        let mut replica = self.replicas.remove(replica);
+        drop(replica.stop.take());
+        let thread = replica.thread.take().expect("a thread");
+        let gone = tokio::task::spawn_blocking(move || thread.join());
+        let gone = tokio::time::timeout(most, gone).await;
+        gone.expect("a stop in time")
+            .expect("a join")
+            .expect("no panic");
+    }
+}

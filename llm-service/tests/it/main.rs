@@ -1,0 +1,18 @@
+//! The service as its callers see it: started in this process on a free port, with the real small model, asked over
+//! HTTP. The model is loaded once for all tests, and as it does one thing at a time, so do the tests.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on should say where"
+)]
+
+mod analyze;
+mod app;
+mod bad_requests;
+mod generate;
+mod http;
+mod life;
+mod overload;
+mod program;
+mod quality;

@@ -1,0 +1,47 @@
+//! Saying once that something has failed and once that it works again, however often it is tried in between.
+
+use std::{
+    fmt::Display,
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
+
+/// What is known of one thing that may fail for a while.
+#[derive(Debug)]
+pub struct Outage {
+    what: &'static str,
+    since: Mutex<Option<Instant>>,
+}
+
+impl Outage {
+    /// All is well with `what`, a noun for the log.
+    #[must_use]
+    pub fn new(what: &'static str) -> Self {
+        Self {
+            what,
+            since: Mutex::new(None),
+        }
+    }
+
+    /// It failed.
+    pub fn failed(&self, error: &dyn Display) {
+        let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        if since.is_none() {
+            *since = Some(Instant::now());
+            tracing::warn!(what = self.what, %error, "failed; trying again until it works");
+        }
+    }
+
+    /// It worked.
+    pub fn passed(&self) {
+        let since = self
+            .since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(since) = since {
+            let seconds = since.elapsed().as_secs();
+            tracing::info!(what = self.what, outage.seconds = seconds, "works again");
+        }
+    }
+}
