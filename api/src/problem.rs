@@ -126,6 +126,10 @@ impl ResponseError for Problem {
         if let Some(seconds) = self.retry_after {
             response.insert_header((header::RETRY_AFTER, seconds));
         }
+        if self.status == StatusCode::UNAUTHORIZED {
+            // A 401 has to say how to do better (RFC 9110, section 15.5.2).
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        }
         if let Some(methods) = &self.allow {
             response.insert_header((header::ALLOW, methods.as_str()));
         }

@@ -67,6 +67,7 @@ impl Known {
                 .map(|(path, item)| {
                     let methods = [
                         (Method::GET, item.get.is_some()),
+                        (Method::HEAD, item.get.is_some()),
                         (Method::POST, item.post.is_some()),
                         (Method::PUT, item.put.is_some()),
                         (Method::DELETE, item.delete.is_some()),
@@ -93,7 +94,7 @@ impl Known {
 
 /// The answer to what the table does not hold: 405 with `Allow` when the path is there, otherwise 404.
 pub async fn unknown(req: HttpRequest, known: Data<Known>) -> HttpResponse {
-    let methods = known.methods(req.path());
+    let methods = known.methods(req.match_info().as_str());
     if methods.is_empty() || methods.contains(&req.method().as_str()) {
         Problem::new(
             StatusCode::NOT_FOUND,

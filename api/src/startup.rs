@@ -18,7 +18,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::{
     config::ServeConfig,
     extract::MAX_BODY,
-    middleware::rate_limit::rate_limit,
+    middleware::{head::head_as_get, rate_limit::rate_limit},
     openapi,
     problem::Problem,
     routes::{self, Known, State},
@@ -83,6 +83,7 @@ impl Application {
                 .default_service(web::to(routes::unknown))
                 // The last one wrapped is the first to see a request.
                 .wrap(from_fn(rate_limit))
+                .wrap(from_fn(head_as_get))
                 .wrap(DefaultHeaders::new().add(("x-content-type-options", "nosniff")))
                 .wrap(tracing_logger())
                 .wrap(from_fn(request_id))

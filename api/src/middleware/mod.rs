@@ -1,3 +1,4 @@
 //! What every request passes through beside telemetry's own layers.
 
+pub mod head;
 pub mod rate_limit;

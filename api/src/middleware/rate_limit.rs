@@ -43,7 +43,8 @@ pub async fn rate_limit<B: MessageBody>(
     req: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    let decision = match budget(req.method(), req.path()) {
+    // The path as the router reads it: as it was sent, `/%61pi/posts` would be served and not paid for.
+    let decision = match budget(req.method(), req.match_info().as_str()) {
         Some(budget) => {
             let state = extract::state(req.request())?;
             let origin = Origin::of(req.request(), &state.trusted_proxies);

@@ -46,7 +46,11 @@ pub fn check(method: &str, path: &str, answer: &Answer) {
     {
         return;
     }
-    if status >= 400 && path != "/readyz" && method != "HEAD" {
+    if method == "HEAD" {
+        assert!(answer.body.is_empty(), "{what}");
+        return;
+    }
+    if status >= 400 && path != "/readyz" {
         problem(answer);
     }
     let Some(item) = template(path) else {
@@ -88,6 +92,8 @@ fn problem(answer: &Answer) {
         "{what}"
     );
     let body = answer.json();
+    let challenge = if answer.status == 401 { "Bearer" } else { "" };
+    assert_eq!(answer.header("www-authenticate"), challenge, "{what}");
     for field in ["message", "type", "title", "detail"] {
         let text = body[field].as_str().unwrap_or_default();
         assert!(!text.is_empty(), "{what}: {field} is missing in {body}");

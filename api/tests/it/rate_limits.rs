@@ -194,3 +194,22 @@ async fn limits_can_be_turned_off() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_address_written_in_another_way_costs_as_much() {
+    let app = TestApp::with(1, |config| limits(config, "1/3600", "100/60", "4/3600")).await;
+    let client = app.client(0);
+    let mut others = vec!["/api/posts", "/%61pi/posts", "/api/pos%74s", "/%61%70%69/posts"];
+    for path in &others {
+        client.get(path).await.ok(200);
+    }
+    others.push("/%61pi/nothing");
+    for path in others {
+        client.get(path).await.refused(429, "too many requests");
+    }
+    let guess = json!({"username": "ada", "password": "a guess"});
+    let first = client.post("/api/auth/%6cogin", guess.clone()).await;
+    first.refused(401, "Invalid credentials");
+    let second = client.post("/api/auth/login", guess).await;
+    second.refused(429, "too many requests");
+}

@@ -175,7 +175,7 @@ mod tests {
         let weak = [
             None,
             Some(""),
-            Some("short"),
+            Some("brief"),
             Some("my-super-secret-key-that-is-long-enough-0123456789"),
             Some("changeme-changeme-changeme-changeme-changeme"),
             Some("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
