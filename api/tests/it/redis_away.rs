@@ -13,7 +13,7 @@ async fn without_redis_everything_goes_on_and_says_so() {
     let app = TestApp::with(2, |config| {
         config.redis = redis.config.clone();
         config.rate_limits.rate_limiter = true;
-        config.rate_limits.rate_limit_auth = "5/60".parse().unwrap();
+        config.rate_limits.rate_limit_auth = "5/3600".parse().unwrap();
     })
     .await;
     let ada = app.member("ada").await;

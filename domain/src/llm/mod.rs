@@ -2,7 +2,7 @@
 
 mod breaker;
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error as _, sync::Arc, time::Duration};
 
 use prometheus::Registry;
 use reqwest::StatusCode;
@@ -194,8 +194,11 @@ fn classify(error: &reqwest::Error) -> LlmError {
     if error.is_timeout() && !error.is_connect() {
         LlmError::Failed("no answer in time".into())
     } else {
+        // reqwest's own words end before the cause: "error sending request".
+        let causes = std::iter::successors(error.source(), |cause| cause.source());
+        let words = std::iter::once(error.to_string()).chain(causes.map(ToString::to_string));
         LlmError::Away {
-            why: error.to_string(),
+            why: words.collect::<Vec<_>>().join(": "),
             retry_after: Duration::from_secs(1),
         }
     }

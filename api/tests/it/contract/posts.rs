@@ -1,0 +1,199 @@
+//! `/api/posts`.
+
+use std::time::Duration;
+
+use domain::{
+    analysis::{self, Polarity, Safety, Verdict},
+    ids::PostId,
+    jobs::AnalyzePost,
+    testing,
+};
+use serde_json::json;
+
+use super::shape;
+use crate::app::TestApp;
+
+#[tokio::test]
+async fn writing_reading_changing_and_deleting_a_post() {
+    let app = TestApp::start(1).await;
+    let (ada, nobody) = (app.member("ada").await, app.client(0));
+    shape!(nobody.get("/api/posts").await.ok(200), @"[]");
+
+    let text = "  The first swallow of the year! 🐦\r\nSecond line  ";
+    let written = ada
+        .post("/api/posts", json!({"content": text}))
+        .await
+        .ok(201);
+    shape!(written, @r#"
+    [
+      {
+        "analysis": {
+          "confidence": null,
+          "explanation": null,
+          "model": null,
+          "polarity": null,
+          "safety": null,
+          "score": null,
+          "status": "pending",
+          "topics": []
+        },
+        "content": "The first swallow of the year! 🐦\nSecond line",
+        "correction": "",
+        "created_at": "[time]",
+        "deleted_at": null,
+        "id": "[id]",
+        "sentiment": "",
+        "updated_at": "[time]",
+        "userId": "[id]",
+        "username": "ada"
+      }
+    ]
+    "#);
+    assert_eq!(written[0]["userId"], ada.id);
+    let feed = nobody.get("/api/posts").await.ok(200);
+    assert_eq!(feed, written, "the feed shows what the writer was told");
+    let post = format!("/api/posts/{}", written[0]["id"]);
+    assert_eq!(nobody.get(&post).await.ok(200), written[0]);
+
+    let changed = ada
+        .put(&post, json!({"content": "It was a swift."}))
+        .await
+        .ok(200);
+    shape!(changed, @r#"
+    {
+      "message": "success",
+      "updated_post": [
+        {
+          "analysis": {
+            "confidence": null,
+            "explanation": null,
+            "model": null,
+            "polarity": null,
+            "safety": null,
+            "score": null,
+            "status": "pending",
+            "topics": []
+          },
+          "content": "It was a swift.",
+          "correction": "",
+          "created_at": "[time]",
+          "deleted_at": null,
+          "id": "[id]",
+          "sentiment": "",
+          "updated_at": "[time]",
+          "userId": "[id]",
+          "username": "ada"
+        }
+      ]
+    }
+    "#);
+    let changed = &changed["updated_post"][0];
+    assert_eq!(changed["created_at"], written[0]["created_at"]);
+    assert_ne!(changed["updated_at"], written[0]["updated_at"]);
+    assert_eq!(&nobody.get("/api/posts").await.ok(200)[0], changed);
+
+    let deleted = ada.delete(&post).await.ok(200);
+    shape!(deleted, @r#"
+    {
+      "Post deleted": [
+        {
+          "analysis": null,
+          "content": "It was a swift.",
+          "correction": "",
+          "created_at": "[time]",
+          "deleted_at": "[time]",
+          "id": "[id]",
+          "sentiment": "",
+          "updated_at": "[time]",
+          "userId": "[id]",
+          "username": "ada"
+        }
+      ]
+    }
+    "#);
+    assert_eq!(nobody.feed().await, [0; 0]);
+    nobody.get(&post).await.refused(404, "no such post");
+}
+
+#[tokio::test]
+async fn a_judged_post_shows_its_verdict() {
+    let app = TestApp::start(1).await;
+    let ada = app.member("ada").await;
+    let post = ada.write("I could kiss the whole world").await;
+    let worker = app.worker();
+    let job = AnalyzePost {
+        post_id: PostId(post),
+        revision: 1,
+        request_id: "test".into(),
+    };
+    let verdict = Verdict {
+        polarity: Polarity::Positive,
+        score: 0.75,
+        confidence: 0.5,
+        safety: Safety::Ok,
+        topics: vec!["mood".into()],
+        explanation: "Joy.".into(),
+        model: "test-model".into(),
+        prompt_version: "1".into(),
+        tokens: 7,
+    };
+    let lease = Duration::from_secs(10);
+    analysis::claim(&worker, &job, "a", lease)
+        .await
+        .unwrap()
+        .unwrap();
+    analysis::finish(&worker, &job, &verdict)
+        .await
+        .unwrap()
+        .unwrap();
+
+    let path = format!("/api/posts/{post}");
+    let judged = ada.get(&path).await.ok(200);
+    shape!(judged, @r#"
+    {
+      "analysis": {
+        "confidence": 0.5,
+        "explanation": "Joy.",
+        "model": "test-model",
+        "polarity": "positive",
+        "safety": "ok",
+        "score": 0.75,
+        "status": "done",
+        "topics": [
+          "mood"
+        ]
+      },
+      "content": "I could kiss the whole world",
+      "correction": "Joy.",
+      "created_at": "[time]",
+      "deleted_at": null,
+      "id": "[id]",
+      "sentiment": "ok",
+      "updated_at": "[time]",
+      "userId": "[id]",
+      "username": "ada"
+    }
+    "#);
+    testing::eventually("the verdict to be in the feed", async || {
+        ada.get("/api/posts").await.ok(200)[0] == judged
+    })
+    .await;
+    // Another text, another verdict.
+    let changed = ada
+        .put(&path, json!({"content": "I take it back"}))
+        .await
+        .ok(200);
+    shape!(changed["updated_post"][0]["analysis"], @r#"
+    {
+      "confidence": null,
+      "explanation": null,
+      "model": null,
+      "polarity": null,
+      "safety": null,
+      "score": null,
+      "status": "pending",
+      "topics": []
+    }
+    "#);
+    assert_eq!(changed["updated_post"][0]["sentiment"], "");
+}
