@@ -195,7 +195,7 @@ fn classify(error: &reqwest::Error) -> LlmError {
         LlmError::Failed("no answer in time".into())
     } else {
         // reqwest's own words end before the cause: "error sending request".
-        let causes = std::iter::successors(error.source(), |cause| cause.source());
+        let causes = std::iter::successors(error.source(), |&cause| cause.source());
         let words = std::iter::once(error.to_string()).chain(causes.map(ToString::to_string));
         LlmError::Away {
             why: words.collect::<Vec<_>>().join(": "),
