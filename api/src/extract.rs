@@ -25,7 +25,7 @@ use crate::{problem::Problem, routes::State};
 
 /// The cookie that carries the token.
 pub const COOKIE: &str = "jwt";
-/// The largest body, in bytes. A post of 10,000 four-byte characters, each escaped, would still fit.
+/// The largest body, in bytes. A post of 5,000 characters, each escaped as two of \uXXXX, still fits.
 pub const MAX_BODY: usize = 64 << 10;
 
 type Later<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;
@@ -143,8 +143,9 @@ impl Origin {
             value.rsplit(',').next().map(str::trim)
         };
         // The last one is what our own proxy saw; those before it are the client's word.
-        if let Some(client) = last("x-forwarded-for").and_then(|value| value.parse().ok()) {
-            origin.client = client;
+        if let Some(client) = last("x-forwarded-for").and_then(|value| value.parse::<IpAddr>().ok())
+        {
+            origin.client = client.to_canonical();
         }
         origin.https = last("x-forwarded-proto") == Some("https");
         origin

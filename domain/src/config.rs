@@ -52,7 +52,7 @@ pub struct CacheConfig {
 #[command(next_help_heading = "Posts")]
 pub struct PostsConfig {
     /// The longest post, in Unicode scalar values, after trimming.
-    #[arg(long, env, default_value_t = 500, value_parser = RangedU64ValueParser::<usize>::new().range(1..=10_000))]
+    #[arg(long, env, default_value_t = 500, value_parser = RangedU64ValueParser::<usize>::new().range(1..=5_000))]
     pub content_max_characters: usize,
 }
 

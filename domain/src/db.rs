@@ -10,7 +10,7 @@ use prometheus::{
 };
 use secrecy::ExposeSecret as _;
 use sqlx::{
-    ConnectOptions as _, PgPool,
+    ConnectOptions as _, Connection as _, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -24,21 +24,24 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations")
 /// # Errors
 /// When `DATABASE_URL` is not an address of PostgreSQL.
 pub fn pool(config: &DatabaseConfig) -> anyhow::Result<PgPool> {
+    // A statement that runs this long is a fault; better one failed request than a pool of stuck ones.
+    let options = options(config)?.options([("statement_timeout", "10s"), ("lock_timeout", "5s")]);
+    Ok(PgPoolOptions::new()
+        .max_connections(config.database_max_connections)
+        .acquire_timeout(Duration::from_secs(3))
+        .connect_lazy_with(options))
+}
+
+fn options(config: &DatabaseConfig) -> anyhow::Result<PgConnectOptions> {
     const WRONG: &str =
         "DATABASE_URL is not an address of PostgreSQL (postgres://user:password@host/database)";
     let url = config.database_url.expose_secret();
     // sqlx takes any scheme for its own.
     let scheme = url.split_once("://").map(|(scheme, _)| scheme);
     anyhow::ensure!(matches!(scheme, Some("postgres" | "postgresql")), WRONG);
-    let options = PgConnectOptions::from_str(url)
+    Ok(PgConnectOptions::from_str(url)
         .context(WRONG)?
-        // A statement that runs this long is a fault; better one failed request than a pool of stuck ones.
-        .options([("statement_timeout", "10s"), ("lock_timeout", "5s")])
-        .log_slow_statements(log::LevelFilter::Warn, Duration::from_secs(1));
-    Ok(PgPoolOptions::new()
-        .max_connections(config.database_max_connections)
-        .acquire_timeout(Duration::from_secs(3))
-        .connect_lazy_with(options))
+        .log_slow_statements(log::LevelFilter::Warn, Duration::from_secs(1)))
 }
 
 /// Runs the migrations that have not run yet; says how many there are in all.
@@ -46,12 +49,15 @@ pub fn pool(config: &DatabaseConfig) -> anyhow::Result<PgPool> {
 /// # Errors
 /// When PostgreSQL cannot be reached or a migration fails; none is left half done.
 pub async fn migrate(config: &DatabaseConfig) -> anyhow::Result<usize> {
-    let pool = pool(config)?;
+    // Without the pool's time limits: an index on a large table takes its time.
+    let mut connection = PgConnection::connect_with(&options(config)?)
+        .await
+        .context("cannot reach the database to migrate it")?;
     MIGRATIONS
-        .run(&pool)
+        .run(&mut connection)
         .await
         .context("cannot migrate the database")?;
-    pool.close().await;
+    connection.close().await?;
     Ok(MIGRATIONS.iter().count())
 }
 

@@ -49,9 +49,17 @@ impl FromStr for Quota {
                 seconds: seconds.trim().parse().ok()?,
             })
         };
-        parse().ok_or_else(|| {
+        let quota = parse().ok_or_else(|| {
             "a quota is written requests/seconds, such as 60/60 for sixty a minute".to_owned()
-        })
+        })?;
+        // The script in Redis counts in microseconds, and a lifetime there is a millisecond at least.
+        if quota.interval() < Duration::from_micros(10) {
+            return Err(
+                "a quota is at most 100000 requests a second; RATE_LIMITER=false turns limits off"
+                    .to_owned(),
+            );
+        }
+        Ok(quota)
     }
 }
 
@@ -220,7 +228,9 @@ impl RateLimiter {
     fn alone(&self, limit: &Limit, caller: &str) -> Decision {
         // Keys of callers who have their whole quota back are only weight.
         if self.local_checks.fetch_add(1, Ordering::Relaxed) % 10_000 == 9_999 {
-            limit.local.retain_recent();
+            for limit in self.limits.iter().flat_map(|limits| limits.iter()) {
+                limit.local.retain_recent();
+            }
         }
         let full = limit.quota.requests.get();
         let (retry_after, remaining) = match limit.local.check_key(&caller.to_owned()) {
@@ -257,7 +267,16 @@ mod tests {
         let quota: Quota = "300/60".parse().unwrap();
         assert_eq!(quota.interval(), Duration::from_millis(200));
         assert_eq!(quota.to_string(), "300/60");
-        for wrong in ["", "60", "0/60", "60/0", "-1/2", "a/b", "1/2/3"] {
+        for wrong in [
+            "",
+            "60",
+            "0/60",
+            "60/0",
+            "-1/2",
+            "a/b",
+            "1/2/3",
+            "100000000/60",
+        ] {
             assert!(wrong.parse::<Quota>().is_err(), "{wrong}");
         }
     }

@@ -95,6 +95,8 @@ pub struct Queue {
 struct Waiting {
     analyses: VecDeque<Analysis>,
     writings: VecDeque<Writing>,
+    /// The last work given out was a writing.
+    wrote: bool,
     closed: bool,
 }
 
@@ -174,10 +176,20 @@ impl Queue {
             {
                 let mut waiting = self.lock();
                 waiting.tidy();
-                let next = match waiting.writings.pop_front() {
-                    Some(job) => Some(Work::Writing(job)),
-                    None => waiting.analyses.pop_front().map(Work::Analysis),
+                // In turns, when both wait: a crowd that has posts written must not keep those that are
+                // written from being judged.
+                let turn = waiting
+                    .wrote
+                    .then(|| waiting.analyses.pop_front())
+                    .flatten();
+                let next = match turn {
+                    Some(job) => Some(Work::Analysis(job)),
+                    None => match waiting.writings.pop_front() {
+                        Some(job) => Some(Work::Writing(job)),
+                        None => waiting.analyses.pop_front().map(Work::Analysis),
+                    },
                 };
+                waiting.wrote = matches!(next, Some(Work::Writing(_)));
                 self.show(&waiting);
                 if next.is_some() || waiting.closed {
                     return next;
@@ -326,6 +338,10 @@ mod tests {
             .map(|_| queue.write(wish()).unwrap())
             .collect();
         assert!(matches!(queue.write(wish()), Err(Failure::Full)));
+        assert!(matches!(queue.next().await, Some(Work::Writing(_))));
+        // But the next turn is the texts', however many more wait to be written.
+        assert!(matches!(queue.next().await, Some(Work::Analysis(_))));
+        assert!(matches!(queue.next().await, Some(Work::Writing(_))));
         assert!(matches!(queue.next().await, Some(Work::Writing(_))));
     }
 

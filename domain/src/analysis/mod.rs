@@ -173,7 +173,11 @@ pub async fn release(
 /// # Errors
 /// When PostgreSQL is down.
 pub async fn revive_dead(ctx: &Ctx) -> Result<u64> {
-    Ok(queries::revive(&ctx.db).await?)
+    let revived = queries::revive(&ctx.db).await?;
+    if revived > 0 {
+        ctx.feed.bump().await;
+    }
+    Ok(revived)
 }
 
 /// Reads the depth of the queue from PostgreSQL into the gauges.

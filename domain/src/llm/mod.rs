@@ -23,9 +23,13 @@ pub enum LlmError {
         /// When to come back.
         retry_after: Duration,
     },
-    /// The model was reached and could not do it: it timed out, refused, or answered something that is no verdict.
+    /// The model was reached and could not do it: it refused, or answered something that is no verdict.
     #[error("the language model failed: {0}")]
     Failed(String),
+    /// It took the request and said nothing. The text may be at fault, so it counts; the model may hang, so the
+    /// circuit breaker hears of it too.
+    #[error("the language model gave no answer in time")]
+    Silent,
 }
 
 impl From<LlmError> for Error {
@@ -33,7 +37,7 @@ impl From<LlmError> for Error {
         let why = error.to_string();
         let retry_after = match error {
             LlmError::Away { retry_after, .. } => retry_after,
-            LlmError::Failed(_) => Duration::from_secs(5),
+            LlmError::Failed(_) | LlmError::Silent => Duration::from_secs(5),
         };
         Self::Unavailable {
             what: "the language model",
@@ -141,7 +145,7 @@ impl Llm {
         let answer = self.send(url, body, request_id).await;
         match &answer {
             Ok(_) => self.breaker.succeeded(),
-            Err(LlmError::Away { .. }) => self.breaker.failed(),
+            Err(LlmError::Away { .. } | LlmError::Silent) => self.breaker.failed(),
             // It was reached, so the circuit is sound; the text may be at fault.
             Err(LlmError::Failed(_)) => self.breaker.succeeded(),
         }
@@ -192,7 +196,7 @@ impl Llm {
 /// for ever; anything else on the way is the network or a restart.
 fn classify(error: &reqwest::Error) -> LlmError {
     if error.is_timeout() && !error.is_connect() {
-        LlmError::Failed("no answer in time".into())
+        LlmError::Silent
     } else {
         // reqwest's own words end before the cause: "error sending request".
         let causes = std::iter::successors(error.source(), |&cause| cause.source());

@@ -32,7 +32,7 @@ use crate::{
 
 /// The label of this cache in `cache_requests_total`.
 const NAME: &str = "feed";
-/// How long a page outlives its last use in the process; versions pass so quickly that old ones are only weight.
+/// How long a page lives in the process; versions pass so quickly that old ones are only weight.
 const PAGE_IN_PROCESS: Duration = Duration::from_secs(2);
 /// The same in Redis, in milliseconds; also the longest that a missed bump can show an old feed.
 const PAGE_IN_REDIS_MS: u64 = 10_000;
@@ -255,10 +255,8 @@ impl FeedCache {
     /// Makes every page so far old. Call it after COMMIT and before answering the write.
     ///
     /// Never fails: when Redis is down this process reads past the cache until a later try has gone through.
+    /// A process that does not read the cache bumps too, for those that do.
     pub(crate) async fn bump(self: &Arc<Self>) {
-        if !self.active {
-            return;
-        }
         // Once it is known to be down, one try is enough.
         let known = self.owed.load(Ordering::Acquire);
         for _ in 0..if known { 1 } else { BUMP_TRIES } {

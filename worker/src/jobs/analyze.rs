@@ -219,6 +219,10 @@ impl Analyzer {
                 self.model.passed();
                 self.fail(job, &why).await
             }
+            Err(error @ LlmError::Silent) => {
+                self.model.failed(&error);
+                self.fail(job, &error.to_string()).await
+            }
             Err(LlmError::Away { why, retry_after }) => {
                 self.model.failed(&why);
                 self.release(job, &why, UNATTENDED).await;
