@@ -145,7 +145,7 @@ impl Runner {
     /// Judges the texts of a job in order. A caller that goes away ends it; posts to write go between two texts.
     async fn analyze(&mut self, mut job: Analysis) {
         job.begin();
-        let _in_flight = InFlight::of(&self.metrics);
+        let in_flight = InFlight::of(&self.metrics);
         self.metrics.batch_size.observe(job.ask.len() as f64);
         let mut verdicts = Vec::with_capacity(job.ask.len());
         for (place, text) in std::mem::take(&mut job.ask).iter().enumerate() {
@@ -166,17 +166,20 @@ impl Runner {
                 Err(fault) => return job.finish(Err(fault)),
             }
         }
+        // Before the answer: who has it must not find its request still counted.
+        drop(in_flight);
         job.finish(Ok(verdicts));
     }
 
     async fn write(&mut self, mut job: Writing) {
         job.begin();
-        let _in_flight = InFlight::of(&self.metrics);
+        let in_flight = InFlight::of(&self.metrics);
         let written = self.author.write(&self.model, &job.ask).await;
         if let Ok(written) = &written {
             self.metrics
                 .count_tokens(written.prompt_tokens, written.completion_tokens);
         }
+        drop(in_flight);
         job.finish(written);
     }
 }
