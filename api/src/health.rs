@@ -1,16 +1,11 @@
 //! Probes: is the process alive, and can it serve.
 
-use std::time::Duration;
-
 use actix_web::{HttpResponse, get, web::Data};
-use domain::{Ctx, db};
+use domain::readiness::Readiness;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::routes::State;
-
-/// How long the database may take to say that it is there.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The process.
 #[derive(Serialize, ToSchema)]
@@ -38,22 +33,12 @@ pub struct Ready {
     redis: &'static str,
 }
 
-impl Ready {
-    async fn ask(ctx: &Ctx) -> Self {
-        let (database, redis) = tokio::join!(
-            tokio::time::timeout(PATIENCE, db::ping(&ctx.db)),
-            ctx.redis.ping()
-        );
-        let database = matches!(database, Ok(Ok(())));
-        let word = |is_there| if is_there { "ok" } else { "down" };
+impl From<Readiness> for Ready {
+    fn from(readiness: Readiness) -> Self {
         Self {
-            status: match (database, redis.is_ok()) {
-                (true, true) => "ready",
-                (true, false) => "degraded",
-                (false, _) => "unavailable",
-            },
-            postgresql: word(database),
-            redis: word(redis.is_ok()),
+            status: readiness.status(),
+            postgresql: Readiness::word(readiness.postgresql),
+            redis: Readiness::word(readiness.redis),
         }
     }
 }
@@ -68,10 +53,11 @@ impl Ready {
 )]
 #[get("/readyz")]
 pub async fn readyz(state: Data<State>) -> HttpResponse {
-    let ready = Ready::ask(&state.ctx).await;
-    if ready.postgresql == "ok" {
-        HttpResponse::Ok().json(ready)
+    let readiness = Readiness::of(&state.ctx).await;
+    let mut response = if readiness.postgresql {
+        HttpResponse::Ok()
     } else {
-        HttpResponse::ServiceUnavailable().json(ready)
-    }
+        HttpResponse::ServiceUnavailable()
+    };
+    response.json(Ready::from(readiness))
 }

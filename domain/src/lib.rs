@@ -16,7 +16,7 @@
 //!
 //! Around them: [`error`], [`ids`], [`page`], [`clock`], [`config`]; [`db`] and [`redis`] (connections), [`cache`]
 //! (what caches count), [`jobs`] (hints for the workers), [`rate_limits`], [`llm`] (the client of the language
-//! model); `testing` behind its feature.
+//! model), [`readiness`] (of the probes); `testing` behind its feature.
 
 pub mod analysis;
 pub mod auth;
@@ -31,6 +31,7 @@ pub mod llm;
 pub mod page;
 pub mod posts;
 pub mod rate_limits;
+pub mod readiness;
 pub mod redis;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -1,6 +1,6 @@
 //! The worker's small listener: `/metrics`, `/livez`, `/readyz`. Nothing of the microblog is served here.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use actix_web::{
     App, HttpResponse, HttpServer,
@@ -8,12 +8,9 @@ use actix_web::{
     web::{self, Data},
 };
 use anyhow::Context as _;
-use domain::Ctx;
+use domain::{Ctx, readiness::Readiness};
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
 use serde_json::json;
-
-/// How long PostgreSQL may take to say that it is there.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Binds the listener; answers it, to be run, and the port it got.
 ///
@@ -59,18 +56,15 @@ async fn livez() -> HttpResponse {
 /// The same answers as the API's: without PostgreSQL nothing can be judged (503); without Redis posts wait for its
 /// return, and replacing this worker would not help ("degraded").
 async fn readyz(ctx: Data<Ctx>) -> HttpResponse {
-    let (postgresql, redis) = tokio::join!(
-        tokio::time::timeout(PATIENCE, domain::db::ping(&ctx.db)),
-        ctx.redis.ping()
-    );
-    let postgresql = matches!(postgresql, Ok(Ok(())));
-    let word = |is_there| if is_there { "ok" } else { "down" };
-    let (mut response, status) = match (postgresql, redis.is_ok()) {
-        (true, true) => (HttpResponse::Ok(), "ready"),
-        (true, false) => (HttpResponse::Ok(), "degraded"),
-        (false, _) => (HttpResponse::ServiceUnavailable(), "unavailable"),
+    let readiness = Readiness::of(&ctx).await;
+    let mut response = if readiness.postgresql {
+        HttpResponse::Ok()
+    } else {
+        HttpResponse::ServiceUnavailable()
     };
-    response.json(
-        json!({"status": status, "postgresql": word(postgresql), "redis": word(redis.is_ok())}),
-    )
+    response.json(json!({
+        "status": readiness.status(),
+        "postgresql": Readiness::word(readiness.postgresql),
+        "redis": Readiness::word(readiness.redis),
+    }))
 }
