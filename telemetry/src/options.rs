@@ -45,7 +45,9 @@ pub fn table(command: &Command) -> String {
 /// # Panics
 /// When it does not, or cannot be read or written.
 pub fn check_readme(name: &str, command: &Command) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    // Asked when the test runs: clones share cargo's target folder, and what is compiled in may be another one's path.
+    let package = std::env::var("CARGO_MANIFEST_DIR").expect("cargo runs the tests");
+    let path = Path::new(&package).join("../README.md");
     let readme = std::fs::read_to_string(&path).expect("README.md");
     let start = format!("<!-- options of {name} -->\n");
     let (before, rest) = readme
