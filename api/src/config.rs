@@ -1,9 +1,10 @@
-//! The program's options; every one is a flag and an environment variable.
+//! The program's options; every one is a flag and an environment variable, but for what a single run is told to do.
 
 use std::net::IpAddr;
 
 use clap::{Args, Parser, Subcommand};
 use domain::{
+    analysis::Condition,
     auth::AuthConfig,
     config::{CacheConfig, DatabaseConfig, LlmConfig, PostsConfig, RedisConfig},
     rate_limits::RateLimitConfig,
@@ -27,6 +28,13 @@ pub enum Command {
     Serve(Box<ServeConfig>),
     /// Bring the database up to date, once, before the replicas start. Running it again does nothing.
     Migrate(MigrateConfig),
+    /// Have posts that have a verdict judged again, behind those that have none.
+    ///
+    /// Let the new model or the new prompts go into service first: whoever is asked then judges. The first verdict of a post is shown until the second replaces it, and stays if there is to be no second. Posts
+    /// are only marked here, the newest first; running workers do the rest whenever no new post waits. Doing it twice is
+    /// doing it once, and it may be cut short and repeated at any time.
+    #[command(after_long_help = REANALYZE_EXAMPLES)]
+    Reanalyze(ReanalyzeConfig),
     /// Print the OpenAPI document.
     Openapi,
     /// Ask a running replica whether it is ready; exit status 0 means yes.
@@ -80,6 +88,46 @@ pub struct ServeConfig {
 /// The options of `migrate`. Its role must be allowed to change the schema; that of `serve` need not be.
 #[derive(Clone, Debug, Args)]
 pub struct MigrateConfig {
+    /// PostgreSQL.
+    #[command(flatten)]
+    pub database: DatabaseConfig,
+    /// Logs.
+    #[command(flatten)]
+    pub log: LogConfig,
+}
+
+const REANALYZE_EXAMPLES: &str = "\
+Conditions (quote them: an interactive shell reads ! as its own):
+  model=NAME            the verdict was given by this model
+  model!=NAME           … by any other
+  prompt_version=NAME   … with these prompts
+  prompt_version!=NAME  … with any others
+  before=TIME           … before this time, such as 2026-01-31T00:00:00Z
+  safety=dangerous      … and is this; or safety=ok
+  all                   any verdict
+
+Examples:
+  After another model went into service; a post shows the name as analysis.model:
+    api reanalyze --where 'model!=llama-3.2-1b-instruct-q8_0'
+  How many that would be, without doing it:
+    api reanalyze --where 'model!=llama-3.2-1b-instruct-q8_0' --dry-run
+  Try new prompts on the thousand newest posts that the old ones found dangerous:
+    api reanalyze --where safety=dangerous --where 'prompt_version!=7' --limit 1000
+
+job_queue_depth{queue=\"analyze\",state=\"stale\"} says how many wait.";
+
+/// The options of `reanalyze`.
+#[derive(Clone, Debug, Args)]
+pub struct ReanalyzeConfig {
+    /// Which posts: those whose verdict meets this condition; repeated, every one of them. See below.
+    #[arg(long = "where", value_name = "CONDITION", required = true)]
+    pub conditions: Vec<Condition>,
+    /// Mark no more posts than this, the newest first.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
+    /// Only say how many posts match.
+    #[arg(long)]
+    pub dry_run: bool,
     /// PostgreSQL.
     #[command(flatten)]
     pub database: DatabaseConfig,

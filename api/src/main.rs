@@ -1,14 +1,19 @@
 //! The program `api`: reads its options, sets up telemetry and runs one subcommand.
 
-use std::{io::Write as _, process::ExitCode, time::Duration};
+use std::{
+    io::Write as _,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use api::{
-    config::{Cli, Command, HealthcheckConfig},
+    config::{Cli, Command, HealthcheckConfig, ReanalyzeConfig},
     openapi,
     startup::Application,
 };
 use clap::Parser as _;
+use domain::analysis::{self, Reanalysis};
 
 /// A password's hash takes 19 MiB for 20 ms, on whichever thread is free. glibc keeps such a piece in the arena of each
 /// thread that ever had one: a storm of logins took a replica from 21 to 518 MB, for good.
@@ -42,6 +47,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
                 "the database is up to date: {count} migrations in all"
             ))
         }
+        Command::Reanalyze(config) => reanalyze(&config).await,
         Command::Openapi => answer(&openapi::document().to_pretty_json()?),
         Command::Healthcheck(config) => healthcheck(&config).await,
     }
@@ -50,6 +56,42 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
 /// Writes a subcommand's answer to standard output; a reader that has gone (`| head`) is an error and no panic.
 fn answer(text: &str) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{text}").context("cannot write to standard output")
+}
+
+async fn reanalyze(config: &ReanalyzeConfig) -> anyhow::Result<()> {
+    telemetry::init("api-reanalyze", &config.log)?;
+    let limit = config.limit.unwrap_or(u64::MAX);
+    let marking = if config.dry_run { 0 } else { limit };
+    let mut said: Option<Instant> = None;
+    let progress = |now: &Reanalysis| {
+        let is_time = said.is_none_or(|said| said.elapsed() >= Duration::from_secs(1));
+        if is_time || now.seen == now.of {
+            said = Some(Instant::now());
+            // That nobody reads it any more does not stop the work.
+            let _unread = writeln!(
+                std::io::stderr(),
+                "{} % of the posts looked through: {} match, {} marked",
+                now.seen * 100 / now.of.max(1),
+                now.matched,
+                now.marked
+            );
+        }
+    };
+    let db = domain::db::pool(&config.database)?;
+    let done = analysis::reanalyze(&db, &config.conditions, marking, progress)
+        .await
+        .context("cut short; what is marked stays marked, and the same call goes on from there")?;
+    let waiting = format!(
+        "posts that match: {}; waiting to be judged again already: {}",
+        done.matched, done.waiting
+    );
+    if config.dry_run {
+        let would = limit.min(done.matched - done.waiting);
+        return answer(&format!(
+            "{waiting}; to be marked without --dry-run: {would}"
+        ));
+    }
+    answer(&format!("{waiting}; marked now: {}", done.marked))
 }
 
 async fn healthcheck(config: &HealthcheckConfig) -> anyhow::Result<()> {

@@ -120,6 +120,8 @@ responses! {
     NotYours { 403 => "It is somebody else's" }
     /// What a call on a thing that is not there answers.
     NoSuch { 404 => "There is no such thing" }
+    /// What asking about a verdict that is not there answers.
+    NotJudged { 409 => "The post has no verdict; `Retry-After`, if there, says when to come back" }
     /// What asking for a name in use answers.
     NameTaken { 409 => "The name is taken" }
 }

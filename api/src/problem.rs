@@ -161,6 +161,10 @@ impl From<domain::Error> for Problem {
                     Some(*retry_after),
                 )
             }
+            Error::NotYet {
+                sentence,
+                retry_after,
+            } => (Cow::Borrowed(*sentence), Some(*retry_after)),
             Error::RateLimited(wait) => (error.to_string().into(), Some(*wait)),
             _ => (error.to_string().into(), None),
         };

@@ -39,6 +39,7 @@ pub fn table(config: &mut ServiceConfig<'_>) {
         .service(posts::list)
         .service(posts::create)
         .service(posts::generate)
+        .service(posts::explanation)
         .service(posts::read)
         .service(posts::update)
         .service(posts::remove)

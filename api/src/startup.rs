@@ -48,7 +48,7 @@ impl Application {
         let ctx = Ctx::new(&config.database, &config.redis, &config.cache, &registry)?;
         let state = Data::new(State {
             tokens: Tokens::new(&config.auth)?,
-            llm: Llm::new(&config.llm, &registry)?,
+            llm: Llm::new(&config.llm, ctx.redis.clone(), &registry)?,
             limiter: RateLimiter::new(ctx.redis.clone(), &config.rate_limits, &registry)?,
             content_max_characters: config.posts.content_max_characters,
             trusted_proxies: config.trusted_proxies.clone(),

@@ -2,7 +2,7 @@
 //! clap struct. Values are checked when the program starts, never at first use.
 
 use clap::{
-    ArgAction, Args,
+    ArgAction, Args, ValueEnum,
     builder::{BoolishValueParser, RangedU64ValueParser},
 };
 use secrecy::SecretString;
@@ -56,14 +56,40 @@ pub struct PostsConfig {
     pub content_max_characters: usize,
 }
 
+/// What the server at `LLM_URL` speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LlmBackend {
+    /// llm-service's own protocol.
+    Native,
+    /// OpenAI's, as many servers do; llm-service too.
+    Openai,
+}
+
 /// Where the language model is.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Language model")]
 pub struct LlmConfig {
-    /// Base address of llm-service, or of the proxy before its replicas.
+    /// What the server at LLM_URL speaks: `native` is llm-service's own protocol, `openai` that of any
+    /// OpenAI-compatible server.
+    #[arg(long, env, value_enum, default_value_t = LlmBackend::Native, hide_possible_values = true)]
+    pub llm_backend: LlmBackend,
+    /// Base address of llm-service, of the proxy before its replicas, or of an OpenAI-compatible server; with or
+    /// without /v1.
     #[arg(long, env, default_value = "http://127.0.0.1:3300")]
     pub llm_url: Url,
+    /// For `openai`: the model to ask for. Empty: the first that the server lists.
+    #[arg(long, env)]
+    pub llm_api_model: Option<String>,
+    /// For `openai`: the key, sent as a bearer token. Empty: none.
+    #[arg(long, env, hide_env_values = true)]
+    pub llm_api_key: Option<SecretString>,
+    /// For `openai`: a file that holds the key, instead of LLM_API_KEY.
+    #[arg(long, env)]
+    pub llm_api_key_file: Option<String>,
     /// How long one answer may take, in seconds.
     #[arg(long, env, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub llm_timeout_seconds: u64,
+    /// How long posts of the same words share a verdict, in seconds; 0 asks the model for each.
+    #[arg(long, env, default_value_t = 86_400, value_parser = clap::value_parser!(u64).range(0..=2_592_000))]
+    pub llm_share_seconds: u64,
 }

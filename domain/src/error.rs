@@ -42,6 +42,14 @@ pub enum Error {
     /// The thing exists already. Holds a sentence.
     #[error("{0}")]
     Conflict(&'static str),
+    /// It will be possible soon; nobody is at fault.
+    #[error("{sentence}")]
+    NotYet {
+        /// What has to happen first.
+        sentence: &'static str,
+        /// When to come back.
+        retry_after: Duration,
+    },
     /// Too many calls; another one counts after this time.
     #[error("too many requests: try again in {} s", .0.as_secs() + 1)]
     RateLimited(Duration),

@@ -17,6 +17,7 @@ use prometheus::{Gauge, GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    analysis::Depth,
     ids::PostId,
     redis::{Redis, RedisDown},
 };
@@ -75,7 +76,8 @@ impl Jobs {
         let depth = IntGaugeVec::new(
             Opts::new(
                 "job_queue_depth",
-                "Posts by state of their analysis, from PostgreSQL; the same in every process",
+                "Posts by state of their analysis, from PostgreSQL: pending, leased (of these, held by a worker), dead, \
+                 stale (judged, waiting to be judged again); the same in every process",
             ),
             &["queue", "state"],
         )?;
@@ -237,14 +239,19 @@ impl Jobs {
         Ok(forgotten)
     }
 
-    /// Sets the gauges. `oldest` in seconds.
-    pub(crate) fn observe(&self, pending: i64, leased: i64, dead: i64, oldest: f64) {
-        for (state, count) in [("pending", pending), ("leased", leased), ("dead", dead)] {
+    /// Sets the gauges.
+    pub(crate) fn observe(&self, depth: &Depth) {
+        for (state, count) in [
+            ("pending", depth.pending),
+            ("leased", depth.leased),
+            ("dead", depth.dead),
+            ("stale", depth.stale),
+        ] {
             self.metrics
                 .depth
                 .with_label_values(&[ANALYZE, state])
                 .set(count);
         }
-        self.metrics.oldest.set(oldest);
+        self.metrics.oldest.set(depth.oldest_seconds);
     }
 }

@@ -7,6 +7,7 @@
     reason = "tests have nobody to report to but their own output"
 )]
 
+pub mod llm;
 pub mod posts;
 
 use std::{

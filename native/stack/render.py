@@ -13,6 +13,8 @@ from .say import Trouble
 PASSED_NAMES = {"APP_ENV", "CACHE_ACTIVE", "CONTENT_MAX_CHARACTERS", "DATABASE_MAX_CONNECTIONS", "RATE_LIMITER", "RUST_BACKTRACE"}
 PASSED_PREFIXES = ("API_", "HF_", "LLM_", "LOG_", "RATE_LIMIT_", "WORKER_")
 OWN_NAMES = {"API_HOST", "API_PORT", "WORKER_HOST", "WORKER_PORT", "LLM_HOST", "LLM_PORT", "LLM_URL", "LLM_TEST_MODEL"}
+# What the API and the workers are told about the language model, which may be another server than llm-service.
+LLM_CLIENT_NAMES = ("LLM_API_", "LLM_BACKEND", "LLM_SHARE_SECONDS", "LLM_TIMEOUT_SECONDS", "LLM_URL")
 
 
 def fill(template, values):
@@ -25,16 +27,18 @@ def fill(template, values):
 
 
 def passed_settings():
-    """The programs' settings that are in this environment."""
+    """The programs' settings that are in this environment. LLM_URL is the stack's own as long as llm-service judges;
+    with LLM_BACKEND=openai it may name somebody else's server."""
+    own = OWN_NAMES - ({"LLM_URL"} if os.environ.get("LLM_BACKEND") == "openai" else set())
     return {name: value for name, value in os.environ.items()
-            if (name in PASSED_NAMES or name.startswith(PASSED_PREFIXES)) and name not in OWN_NAMES and value != ""}
+            if (name in PASSED_NAMES or name.startswith(PASSED_PREFIXES)) and name not in own and value != ""}
 
 
 def settings_for(layout, kind):
     """Those of the passed settings that concern a kind of replica: a change of one then replaces no others, and
     a token for the model hub is not shown to the API."""
     whose = {"API_": ("api",), "WORKER_": ("worker",), "LLM_": ("llm",), "HF_": ("llm",),
-             "LLM_TIMEOUT_SECONDS": ("api", "worker")}
+             **{name: ("api", "worker") for name in LLM_CLIENT_NAMES}}
     chosen = {}
     for name, value in layout.settings.get("passed", {}).items():
         key = max((start for start in whose if name.startswith(start)), key=len, default=None)
@@ -62,7 +66,8 @@ def environment_of(layout, name):
     own = settings_for(layout, kind)
     if kind == "llm":
         return {**own, "LLM_HOST": "127.0.0.1", "LLM_PORT": port, **layout.settings.get("model", {})}
-    own.update(DATABASE_URL=layout.database_url("app"), REDIS_URL=layout.redis_url, LLM_URL=layout.llm_url)
+    own.update(DATABASE_URL=layout.database_url("app"), REDIS_URL=layout.redis_url)
+    own.setdefault("LLM_URL", layout.llm_url)
     if kind == "worker":
         return {**own, "WORKER_HOST": "127.0.0.1", "WORKER_PORT": port}
     return {**own, "API_HOST": "127.0.0.1", "API_PORT": port, "JWT_SECRET": layout.secrets()["jwt"],

@@ -41,7 +41,7 @@ impl Worker {
     pub fn build(config: &ServeConfig) -> anyhow::Result<Self> {
         let registry = telemetry::metrics_registry()?;
         let ctx = Ctx::new(&config.database, &config.redis, &config.cache, &registry)?;
-        let llm = Llm::new(&config.llm, &registry)?;
+        let llm = Llm::new(&config.llm, ctx.redis.clone(), &registry)?;
         let listen = SocketAddr::new(config.listen.worker_host, config.listen.worker_port);
         let (server, address) = http::listen(listen, ctx.clone(), registry.clone())?;
         // The address tells people which worker it is; the number, one process from the next at this address.

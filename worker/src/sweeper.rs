@@ -20,7 +20,7 @@ use crate::outage::Outage;
 /// Between two sweeps.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Between two sweeps while posts are due that the queue has no room for. [`domain::jobs::MAX_HINTS`] hints in this
-/// time are more than any number of workers can do.
+/// time are more than any number of workers can do; [`analysis::STALE_HINTS`] for stale posts are forty a second.
 const SHORT_PAUSE: Duration = Duration::from_millis(100);
 /// Between two looks at the depth of the queue.
 const OBSERVE: Duration = Duration::from_secs(5);

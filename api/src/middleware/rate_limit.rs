@@ -28,11 +28,16 @@ fn budget(method: &Method, path: &str) -> Option<Budget> {
     }
     Some(match (method, path) {
         (&Method::POST, "/api/auth/login" | "/api/user/signup") => Budget::Auth,
-        // A read by its method, but it costs the model seconds.
+        // Reads by their method, but they cost the model seconds.
         (&Method::GET, "/api/posts/generate") => Budget::Writes,
+        (&Method::GET, path) if is_explanation(path) => Budget::Writes,
         (&Method::GET | &Method::HEAD | &Method::OPTIONS, _) => Budget::Reads,
         _ => Budget::Writes,
     })
+}
+
+fn is_explanation(path: &str) -> bool {
+    path.starts_with("/api/posts/") && path.ends_with("/explanation")
 }
 
 /// The middleware, for `actix_web::middleware::from_fn`.
@@ -95,6 +100,11 @@ mod tests {
         assert_eq!(of(Method::POST, "/api/user/signup"), Some(Budget::Auth));
         assert_eq!(of(Method::POST, "/api/posts"), Some(Budget::Writes));
         assert_eq!(of(Method::GET, "/api/posts/generate"), Some(Budget::Writes));
+        assert_eq!(
+            of(Method::GET, "/api/posts/7/explanation"),
+            Some(Budget::Writes)
+        );
+        assert_eq!(of(Method::GET, "/api/posts/7"), Some(Budget::Reads));
         assert_eq!(of(Method::GET, "/api/posts"), Some(Budget::Reads));
         assert_eq!(of(Method::GET, "/readyz"), None);
         assert_eq!(of(Method::GET, "/api-docs/openapi.json"), None);

@@ -1,4 +1,4 @@
-//! `/api/posts`: the feed, one post, writing, changing, deleting, and a suggestion from the model.
+//! `/api/posts`: the feed, one post, writing, changing, deleting; a suggestion and explanations from the model.
 
 use actix_web::{
     HttpResponse, delete, get,
@@ -8,7 +8,7 @@ use actix_web::{
 };
 use chrono::{DateTime, Utc};
 use domain::{
-    analysis::{AnalysisView, Polarity, Safety, Status},
+    analysis::{self, AnalysisView, Polarity, Safety, Status},
     error::Violation,
     ids::PostId,
     posts::{self, NewPost, PostText, PostView},
@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 use super::link_next;
 use crate::{
     extract::{Body, CurrentUser, PageQuery, RequestId},
-    openapi::{BadBody, Common, LoginNeeded, NoSuch, NotYours, Refused},
+    openapi::{BadBody, Common, LoginNeeded, NoSuch, NotJudged, NotYours, Refused},
     problem::Problem,
     routes::State,
 };
@@ -27,7 +27,7 @@ use crate::{
 /// The longest post the model is asked to suggest, in characters.
 const SUGGESTION: usize = 140;
 
-/// What the language model thinks of a post. All but `status` is null until `status` is `done`.
+/// What the language model thinks of a post. All but `status` and `error` is null until `status` is `done`.
 #[derive(Serialize, ToSchema)]
 pub struct AnalysisDto<'a> {
     /// `pending` until judged; `dead` when the model failed on it repeatedly.
@@ -45,10 +45,13 @@ pub struct AnalysisDto<'a> {
     safety: Option<Safety>,
     /// At most three.
     topics: &'a [String],
-    /// Why, in the model's words; at most 200 characters.
+    /// Why, in the model's words; at most 200 characters. Written unasked only for dangerous posts, else empty; see
+    /// `/api/posts/{id}/explanation`.
     explanation: Option<&'a str>,
     /// Which model said so.
     model: Option<&'a str>,
+    /// Why it was given up, when `status` is `dead`.
+    error: Option<&'a str>,
 }
 
 impl<'a> From<&'a AnalysisView> for AnalysisDto<'a> {
@@ -62,6 +65,7 @@ impl<'a> From<&'a AnalysisView> for AnalysisDto<'a> {
             topics: &view.topics,
             explanation: view.explanation.as_deref(),
             model: view.model.as_deref(),
+            error: view.error.as_deref(),
         }
     }
 }
@@ -203,6 +207,32 @@ pub async fn generate(state: Data<State>, request_id: RequestId) -> Result<HttpR
         .await
         .map_err(domain::Error::from)?;
     Ok(HttpResponse::Created().json(Suggestion { content }))
+}
+
+/// Why a verdict is what it is.
+#[derive(Serialize, ToSchema)]
+pub struct Explanation {
+    /// In the model's words; 1 to 200 characters.
+    #[schema(example = "It speaks fondly of the first day of spring.")]
+    explanation: String,
+}
+
+/// Why the verdict on a post is what it is, in the model's words.
+///
+/// The model is asked once, which may take seconds and counts as a write for the rate limits; what it says is kept
+/// with the post. Another text or another verdict needs another explanation.
+#[utoipa::path(
+    tag = "posts", params(("id" = i64, Path, description = "The post")),
+    responses((status = 200, description = "The reason", body = Explanation), NoSuch, NotJudged, Common)
+)]
+#[get("/api/posts/{id}/explanation")]
+pub async fn explanation(
+    state: Data<State>,
+    id: Path<i64>,
+    request_id: RequestId,
+) -> Result<HttpResponse, Problem> {
+    let explanation = analysis::explain(&state.ctx, &state.llm, PostId(*id), request_id.0).await?;
+    Ok(HttpResponse::Ok().json(Explanation { explanation }))
 }
 
 /// One post with its analysis.

@@ -10,10 +10,13 @@ use std::{
 use api::{config::ServeConfig, startup::Application};
 use domain::{
     Ctx,
+    analysis::{self, Failure, Fate, MAX_ATTEMPTS, Polarity, Safety, Verdict},
     auth::{AppEnv, AuthConfig},
     config::{CacheConfig, LlmConfig, PostsConfig},
+    ids::PostId,
+    jobs::AnalyzePost,
     rate_limits::RateLimitConfig,
-    testing,
+    testing::{self, posts as given},
 };
 use serde_json::json;
 use sqlx::PgPool;
@@ -28,6 +31,33 @@ pub const PASSWORD: &str = "correct horse battery";
 pub const JWT_SECRET: &str = "q8Zt1vXw93LkYb7Rj2Nf5Hs0Pd6Gm4Ca";
 /// An address where nobody listens: port 1 is reserved.
 pub const NOBODY: &str = "127.0.0.1:1";
+
+/// What a model may say of a harmless post.
+pub fn verdict() -> Verdict {
+    Verdict {
+        polarity: Polarity::Positive,
+        score: 0.75,
+        confidence: 0.5,
+        safety: Safety::Ok,
+        topics: vec!["mood".into()],
+        explanation: String::new(),
+        model: "test-model".into(),
+        prompt_version: "1".into(),
+        tokens: 7,
+    }
+}
+
+/// The hint for what a post says now.
+async fn hint(worker: &Ctx, post: i64) -> AnalyzePost {
+    let revision = sqlx::query_scalar("SELECT revision FROM posts WHERE id = $1")
+        .bind(post)
+        .fetch_one(&worker.db);
+    AnalyzePost {
+        post_id: PostId(post),
+        revision: revision.await.expect("a post"),
+        request_id: "test".into(),
+    }
+}
 
 /// One running replica; dropping it stops it.
 struct Replica {
@@ -98,8 +128,8 @@ impl TestApp {
                 rate_limit_reads: "3000/60".parse().expect("a quota"),
             },
             llm: LlmConfig {
-                llm_url: format!("http://{NOBODY}").parse().expect("a URL"),
                 llm_timeout_seconds: 5,
+                ..testing::llm::at(format!("http://{NOBODY}").parse().expect("a URL"))
             },
             log: LogConfig {
                 log_level: "off".into(),
@@ -151,6 +181,36 @@ impl TestApp {
     /// The domain on the same services, for what a worker does.
     pub fn worker(&self) -> Ctx {
         testing::replica(&self.config.database, &self.config.redis)
+    }
+
+    /// Gives a post its verdict, as a worker does.
+    pub async fn judge(&self, post: i64, verdict: &Verdict) {
+        let worker = self.worker();
+        let job = hint(&worker, post).await;
+        let lease = Duration::from_secs(10);
+        let claim = analysis::claim(&worker, &job, "a", lease).await;
+        assert!(claim.expect("a database").is_some(), "nothing to judge");
+        let finished = analysis::finish(&worker, &job, "a", verdict).await;
+        assert!(finished.expect("a database").is_some(), "judged already");
+    }
+
+    /// Fails on a post until it is given up.
+    pub async fn give_up(&self, post: i64, why: &str) {
+        let worker = self.worker();
+        let job = hint(&worker, post).await;
+        for _ in 0..MAX_ATTEMPTS {
+            let lease = Duration::from_secs(10);
+            let claim = analysis::claim(&worker, &job, "a", lease).await;
+            assert!(claim.expect("a database").is_some(), "nothing to judge");
+            let failed = analysis::fail(&worker, &job, "a", why).await;
+            if let Some(Failure { fate, .. }) = failed.expect("a database")
+                && fate == Fate::Dead
+            {
+                return;
+            }
+            given::make_due(&worker).await;
+        }
+        panic!("it was not given up");
     }
 
     /// Stops a replica and waits until it has gone, at most `most`.

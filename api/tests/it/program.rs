@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::testing;
+use domain::testing::{self, posts as given};
 use secrecy::ExposeSecret as _;
 
 use crate::app::JWT_SECRET;
@@ -117,6 +117,111 @@ async fn migrating_twice_is_harmless() {
             output.status.success() && text.contains("up to date"),
             "{text}"
         );
+    }
+}
+
+#[tokio::test]
+async fn old_posts_are_marked_to_be_judged_again() {
+    let (database, redis) = (testing::database().await, testing::redis().await);
+    let ctx = testing::replica(&database, &redis);
+    let author = given::author(&ctx).await;
+    given::backlog(&ctx, &author, 5).await;
+    sqlx::query(
+        "UPDATE post_analysis SET status = 'done', polarity = 'neutral', score = 0, confidence = 1, safety = 'ok',
+             explanation = '', model = CASE WHEN post_id < 3 THEN 'old model' ELSE 'new' END, prompt_version = '1',
+             finished_at = now()
+         WHERE post_id < 5",
+    )
+    .execute(&ctx.db)
+    .await
+    .unwrap();
+    let reanalyze = |arguments: &[&str]| {
+        let mut command = program(&["reanalyze"]);
+        command.args(arguments);
+        let output = command
+            .env("DATABASE_URL", database.database_url.expose_secret())
+            .output()
+            .unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{error}");
+        (String::from_utf8(output.stdout).unwrap(), error)
+    };
+    let stale = async || -> Vec<i64> {
+        sqlx::query_scalar(
+            "SELECT post_id FROM post_analysis WHERE stale_since IS NOT NULL ORDER BY post_id",
+        )
+        .fetch_all(&ctx.db)
+        .await
+        .unwrap()
+    };
+
+    let (said, progress) = reanalyze(&["--where", "model!=new", "--dry-run"]);
+    assert_eq!(
+        said.trim(),
+        "posts that match: 2; waiting to be judged again already: 0; to be marked without --dry-run: 2"
+    );
+    assert!(
+        progress.contains("100 % of the posts looked through: 2 match, 0 marked"),
+        "{progress}"
+    );
+    assert_eq!(stale().await, [0; 0]);
+
+    let (said, _) = reanalyze(&["--where", "model=old model", "--where", "safety=ok"]);
+    assert_eq!(
+        said.trim(),
+        "posts that match: 2; waiting to be judged again already: 0; marked now: 2"
+    );
+    assert_eq!(stale().await, [1, 2]);
+    let (said, _) = reanalyze(&["--where", "all", "--limit", "1"]);
+    assert_eq!(
+        said.trim(),
+        "posts that match: 4; waiting to be judged again already: 2; marked now: 1"
+    );
+    assert_eq!(
+        stale().await,
+        [1, 2, 4],
+        "the newest, of those with a verdict"
+    );
+    let (said, _) = reanalyze(&["--where", "before=2001-01-01T00:00:00Z"]);
+    assert!(said.contains("posts that match: 0;"), "{said}");
+    assert_eq!(stale().await, [1, 2, 4]);
+}
+
+#[test]
+fn what_is_to_be_judged_again_has_to_be_said_and_the_help_teaches_how() {
+    let refused = |arguments: &[&str]| {
+        let mut command = program(&["reanalyze"]);
+        command.args(arguments);
+        complaint(command.env("DATABASE_URL", "postgres://localhost/x"))
+    };
+    for (arguments, says) in [
+        (&[][..], "--where <CONDITION>"),
+        (&["--where", "everything"], "is no condition; there are"),
+        (&["--where", "before=soon"], "2026-01-31T00:00:00Z"),
+        (&["--where", "all", "--limit", "0"], "--limit"),
+    ] {
+        let text = refused(arguments);
+        assert!(text.contains(says), "{arguments:?}: {text}");
+    }
+    let nobody = program(&["reanalyze", "--where", "all"])
+        .env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(nobody.stderr).unwrap();
+    assert!(!nobody.status.success());
+    assert!(text.contains("the same call goes on from there"), "{text}");
+
+    let help = program(&["reanalyze", "--help"]).output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    for example in [
+        "--where 'model!=",
+        "prompt_version=NAME",
+        "before=TIME",
+        "--dry-run",
+        "--limit 1000",
+        "stale",
+    ] {
+        assert!(help.contains(example), "{example} is not in\n{help}");
     }
 }
 

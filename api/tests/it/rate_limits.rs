@@ -117,9 +117,9 @@ async fn logging_in_writing_and_reading_have_budgets_of_their_own() {
     ada.post("/api/posts", json!({"content": "x"}))
         .await
         .refused(429, "too many requests");
-    ada.get("/api/posts/generate")
-        .await
-        .refused(429, "too many requests");
+    for costly in ["/api/posts/generate", "/api/posts/1/explanation"] {
+        ada.get(costly).await.refused(429, "too many requests");
+    }
     for _ in 0..3 {
         ada.get("/api/posts").await.ok(200);
     }

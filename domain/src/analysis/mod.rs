@@ -2,15 +2,30 @@
 //!
 //! PostgreSQL holds the state, so any number of workers may run these use cases at once, twice, or die in the middle
 //! of one: a claim has a lease, a result is fenced by the revision of the text it belongs to, and the first one wins.
+//!
+//! A post that has a verdict can be marked as stale, to be judged again (`reanalysis.rs`). It goes the same way, behind
+//! all that have none.
 
+mod explanation;
 mod model;
 mod queries;
+mod reanalysis;
 
+pub use explanation::explain;
+pub(crate) use model::without_addresses;
 pub use model::{AnalysisView, Polarity, Safety, Status, Verdict};
+pub(crate) use queries::Depth;
+pub use reanalysis::{Condition, NameRule, Reanalysis, reanalyze};
 
 use std::time::Duration;
 
-use crate::{Ctx, Result, ids::PostId, jobs::AnalyzePost};
+use sqlx::{Postgres, Transaction};
+
+use crate::{
+    Ctx, Result,
+    ids::PostId,
+    jobs::{AnalyzePost, MAX_HINTS},
+};
 
 /// Failures after which a post is given up (`dead`). With [`RETRY_BASE`] the last comes about four minutes after
 /// the first.
@@ -24,6 +39,9 @@ const OFFER_BASE: f64 = 10.0;
 const OFFER_CAP: f64 = 60.0;
 /// Rows offered in one transaction.
 const OFFER_BATCH: usize = 500;
+/// Stale posts are offered while fewer hints than this wait, up to this many: what a new post may have to wait for.
+/// With a look every tenth of a second they still come faster than a model on CPU takes them.
+pub const STALE_HINTS: usize = 4;
 /// The longest error text kept, in characters.
 const ERROR_CHARACTERS: usize = 300;
 
@@ -36,11 +54,31 @@ pub struct Claim {
     pub pending_since: chrono::DateTime<chrono::Utc>,
 }
 
+/// What [`finish`] wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finished {
+    /// The first verdict on this text; its author waited so long.
+    First(Duration),
+    /// Another one in the place of an earlier.
+    Again,
+}
+
+/// What a failure comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The post waits for another attempt.
+    Waits,
+    /// It was given up without a verdict.
+    Dead,
+    /// Judging it again was given up; its first verdict stays.
+    Keeps,
+}
+
 /// What became of a post that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// Waiting for another attempt, or dead.
-    pub status: Status,
+    /// What comes of it.
+    pub fate: Fate,
     /// Failures so far, of [`MAX_ATTEMPTS`].
     pub attempts: i32,
 }
@@ -54,8 +92,9 @@ pub struct Offered {
     pub more: bool,
 }
 
-/// Offers posts that are due to the workers, those first that have been due longest, as far as the queue has room.
-/// While another process is at it this does nothing, so that together they do not fill the queue beyond its bound.
+/// Offers posts that are due to the workers, those first that have been due longest, as far as the queue has room; and
+/// a few stale ones ([`STALE_HINTS`]) when no other is due and hardly any hint waits. While another process is at it
+/// this does nothing, so that together they do not fill the queue beyond its bound.
 ///
 /// # Errors
 /// When PostgreSQL or Redis is down; nothing is lost then, the rows stay due.
@@ -69,14 +108,11 @@ pub async fn offer_due(ctx: &Ctx) -> Result<Offered> {
     if !queries::only_one_offers(&mut tx).await? {
         return Ok(Offered::default());
     }
-    let limit = ctx.jobs.room().await.map_err(away)?.min(OFFER_BATCH);
-    let mut jobs = Vec::new();
-    if limit > 0 {
-        jobs = queries::due(&mut tx, i64::try_from(limit).unwrap_or(i64::MAX)).await?;
-    }
+    let room = ctx.jobs.room().await.map_err(away)?;
+    let (jobs, more) = choose(&mut tx, room).await?;
     let offered = Offered {
         count: jobs.len(),
-        more: jobs.len() == limit,
+        more,
     };
     if jobs.is_empty() {
         // Said and not left to the drop, which lets go of the lock some time after the next call.
@@ -91,7 +127,29 @@ pub async fn offer_due(ctx: &Ctx) -> Result<Offered> {
     Ok(offered)
 }
 
-/// Claims a post for `owner`; `None` when there is nothing to do: it is judged, edited, deleted, or someone's.
+/// What to offer to a queue with so much `room`, and whether others may be due.
+async fn choose(
+    tx: &mut Transaction<'_, Postgres>,
+    room: usize,
+) -> Result<(Vec<AnalyzePost>, bool)> {
+    let limit = room.min(OFFER_BATCH);
+    if limit == 0 {
+        return Ok((Vec::new(), true));
+    }
+    let fresh = queries::due(tx, i64::try_from(limit).unwrap_or(i64::MAX)).await?;
+    if !fresh.is_empty() {
+        let more = fresh.len() == limit;
+        return Ok((fresh, more));
+    }
+    // Looked for without room for them too: who knows that they wait looks again soon, and no worker idles meanwhile.
+    let mut stale = queries::due_stale(tx, STALE_HINTS as i64).await?;
+    let more = !stale.is_empty();
+    stale.truncate(STALE_HINTS.saturating_sub(MAX_HINTS - room));
+    Ok((stale, more))
+}
+
+/// Claims a post for `owner`; `None` when there is nothing to do: it is judged and not stale, edited, deleted, or
+/// someone's.
 ///
 /// # Errors
 /// When PostgreSQL is down.
@@ -117,17 +175,25 @@ pub async fn renew(ctx: &Ctx, job: &AnalyzePost, owner: &str, lease: Duration) -
     Ok(queries::renew(&ctx.db, job, owner, lease.as_secs_f64()).await?)
 }
 
-/// Writes the verdict. Answers how long its author waited, or `None` when it came too late: there is a verdict
-/// already, or the text has changed or gone.
+/// Writes the verdict, in the place of an earlier one if the post is stale. `None` when it came too late: there is a
+/// verdict already, or the text has changed or gone, or the post is stale and not `owner`'s any more.
 ///
 /// # Errors
 /// When PostgreSQL is down.
-pub async fn finish(ctx: &Ctx, job: &AnalyzePost, verdict: &Verdict) -> Result<Option<Duration>> {
-    let delay = queries::finish(&ctx.db, job, verdict).await?;
-    if delay.is_some() {
+pub async fn finish(
+    ctx: &Ctx,
+    job: &AnalyzePost,
+    owner: &str,
+    verdict: &Verdict,
+) -> Result<Option<Finished>> {
+    let row = queries::finish(&ctx.db, job, owner, verdict).await?;
+    if row.is_some() {
         ctx.feed.bump_soon();
     }
-    Ok(delay.map(|seconds| Duration::from_secs_f64(seconds.max(0.0))))
+    Ok(row.map(|row| match row.again {
+        true => Finished::Again,
+        false => Finished::First(Duration::from_secs_f64(row.seconds.max(0.0))),
+    }))
 }
 
 /// Counts a failure of the model on this text. Answers what became of the post, or `None` when it is not `owner`'s
@@ -143,13 +209,18 @@ pub async fn fail(
 ) -> Result<Option<Failure>> {
     let error: String = error.chars().take(ERROR_CHARACTERS).collect();
     let row = queries::fail(&ctx.db, job, owner, &error, MAX_ATTEMPTS, RETRY_BASE).await?;
-    if row.as_ref().is_some_and(|row| row.status == Status::Dead) {
+    let failure = row.map(|row| Failure {
+        fate: match row.status {
+            Status::Dead => Fate::Dead,
+            _ if row.waits => Fate::Waits,
+            _ => Fate::Keeps,
+        },
+        attempts: row.attempts,
+    });
+    if failure.is_some_and(|failure| failure.fate == Fate::Dead) {
         ctx.feed.bump_soon();
     }
-    Ok(row.map(|row| Failure {
-        status: row.status,
-        attempts: row.attempts,
-    }))
+    Ok(failure)
 }
 
 /// Gives a claimed post back because the model is away or the worker stops; that is no failure of the post's. It
@@ -185,12 +256,6 @@ pub async fn revive_dead(ctx: &Ctx) -> Result<u64> {
 /// # Errors
 /// When PostgreSQL is down; the gauges keep what they had.
 pub async fn observe(ctx: &Ctx) -> Result<()> {
-    let depth = queries::depth(&ctx.db).await?;
-    ctx.jobs.observe(
-        depth.pending,
-        depth.leased,
-        depth.dead,
-        depth.oldest_seconds,
-    );
+    ctx.jobs.observe(&queries::depth(&ctx.db).await?);
     Ok(())
 }

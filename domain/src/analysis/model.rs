@@ -109,7 +109,7 @@ impl Verdict {
     }
 }
 
-/// The analysis as a post shows it. Everything but `status` is empty until it is done.
+/// The analysis as a post shows it. Everything but `status` and `error` is empty until it is done.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AnalysisView {
     /// Where it stands.
@@ -128,6 +128,17 @@ pub struct AnalysisView {
     pub explanation: Option<String>,
     /// See [`Verdict`].
     pub model: Option<String>,
+    /// Why it is dead, when it is; see [`without_addresses`].
+    pub error: Option<String>,
+}
+
+/// A failure's text without the addresses in it, which are ours and nobody else's to know.
+pub(crate) fn without_addresses(error: &str) -> String {
+    let word = |word: &str| match word.contains("://") {
+        true => "…".to_owned(),
+        false => word.to_owned(),
+    };
+    error.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 impl AnalysisView {
@@ -142,6 +153,7 @@ impl AnalysisView {
             topics: Vec::new(),
             explanation: None,
             model: None,
+            error: None,
         }
     }
 }
@@ -162,6 +174,15 @@ mod tests {
             prompt_version: "1".into(),
             tokens: 1,
         }
+    }
+
+    #[test]
+    fn a_failure_is_shown_without_the_address_of_who_failed() {
+        assert_eq!(
+            without_addresses("it cannot be read: for url (http://10.0.0.7:3300/v1/analyze): end"),
+            "it cannot be read: for url … end"
+        );
+        assert_eq!(without_addresses("it answered 500"), "it answered 500");
     }
 
     #[test]

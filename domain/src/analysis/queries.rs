@@ -1,4 +1,7 @@
-//! Every SQL statement about `post_analysis` alone. The state machine is drawn in the migration that makes it.
+//! Every SQL statement about `post_analysis`; those that choose what is judged again are in `queries/reanalysis.rs`. The
+//! state machine is drawn in migrations 0004 and 0005; a row waits for a verdict when it is pending, or done and stale.
+
+pub(super) mod reanalysis;
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgExecutor, PgPool, Postgres, Transaction};
@@ -11,16 +14,36 @@ pub(super) struct ClaimedRow {
     pub pending_since: DateTime<Utc>,
 }
 
+pub(super) struct FinishedRow {
+    pub again: bool,
+    pub seconds: f64,
+}
+
 pub(super) struct FailedRow {
     pub status: Status,
     pub attempts: i32,
+    pub waits: bool,
 }
 
-pub(super) struct Depth {
+/// How many posts stand where.
+pub(crate) struct Depth {
+    /// Without a verdict.
     pub pending: i64,
+    /// Of these, those that a worker holds.
     pub leased: i64,
+    /// Given up.
     pub dead: i64,
+    /// With a verdict, waiting for another.
+    pub stale: i64,
+    /// Since when the oldest of the pending ones waits.
     pub oldest_seconds: f64,
+}
+
+pub(super) struct ExplainedRow {
+    pub content: String,
+    pub revision: i32,
+    pub status: Option<Status>,
+    pub explanation: Option<String>,
 }
 
 /// Whether this transaction is now the only one that offers; the others need not wait, the rows are looked after.
@@ -46,6 +69,25 @@ pub(super) async fn due(
         r#"SELECT a.post_id AS "post_id: PostId", a.revision, p.request_id
            FROM post_analysis a JOIN posts p ON p.id = a.post_id
            WHERE a.status = 'pending' AND a.next_enqueue_at <= now()
+           ORDER BY a.next_enqueue_at
+           LIMIT $1
+           FOR UPDATE OF a SKIP LOCKED"#,
+        limit
+    )
+    .fetch_all(&mut **tx)
+    .await
+}
+
+/// The same of stale rows.
+pub(super) async fn due_stale(
+    tx: &mut Transaction<'_, Postgres>,
+    limit: i64,
+) -> sqlx::Result<Vec<AnalyzePost>> {
+    sqlx::query_as!(
+        AnalyzePost,
+        r#"SELECT a.post_id AS "post_id: PostId", a.revision, p.request_id
+           FROM post_analysis a JOIN posts p ON p.id = a.post_id
+           WHERE a.stale_since IS NOT NULL AND a.next_enqueue_at <= now()
            ORDER BY a.next_enqueue_at
            LIMIT $1
            FOR UPDATE OF a SKIP LOCKED"#,
@@ -94,7 +136,8 @@ pub(super) async fn claim(
              next_enqueue_at = now() + make_interval(secs => $4)
          FROM posts p
          WHERE a.post_id = $1 AND p.id = a.post_id AND p.deleted_at IS NULL
-           AND a.revision = $2 AND p.revision = a.revision AND a.status = 'pending'
+           AND a.revision = $2 AND p.revision = a.revision
+           AND (a.status = 'pending' OR a.stale_since IS NOT NULL)
            AND (a.lease_until IS NULL OR a.lease_until < now())
          RETURNING p.content, a.pending_since",
         job.post_id.0,
@@ -117,7 +160,8 @@ pub(super) async fn renew(
         "UPDATE post_analysis
          SET lease_until = now() + make_interval(secs => $4),
              next_enqueue_at = now() + make_interval(secs => $4)
-         WHERE post_id = $1 AND revision = $2 AND status = 'pending' AND lease_owner = $3",
+         WHERE post_id = $1 AND revision = $2 AND lease_owner = $3
+           AND (status = 'pending' OR stale_since IS NOT NULL)",
         job.post_id.0,
         job.revision,
         owner,
@@ -128,19 +172,27 @@ pub(super) async fn renew(
     Ok(done.rows_affected() == 1)
 }
 
-/// Writes the verdict unless one is there or the text has changed; answers the seconds since the post was written.
+/// Writes the verdict if the row waits for one on this text; answers whether there was one before, and the seconds
+/// since the text was written. What comes late for a first verdict is as good as any other; for a second it may be
+/// the answer of the model that is to be replaced, so only the holder of the lease may write it.
 pub(super) async fn finish(
     db: &PgPool,
     job: &AnalyzePost,
+    owner: &str,
     verdict: &Verdict,
-) -> sqlx::Result<Option<f64>> {
-    sqlx::query_scalar!(
+) -> sqlx::Result<Option<FinishedRow>> {
+    sqlx::query_as!(
+        FinishedRow,
         r#"UPDATE post_analysis
            SET status = 'done', finished_at = now(), lease_owner = NULL, lease_until = NULL, error = NULL,
+               stale_since = NULL,
                polarity = $3, score = $4, confidence = $5, safety = $6, topics = $7, explanation = $8,
                model = $9, prompt_version = $10, tokens = $11
-           WHERE post_id = $1 AND revision = $2 AND status = 'pending'
-           RETURNING extract(epoch FROM now() - pending_since)::float8 AS "delay!""#,
+           WHERE post_id = $1 AND revision = $2
+             AND (status = 'pending' OR stale_since IS NOT NULL AND lease_owner = $12)
+           -- The inner SELECT reads the row as it was before this statement.
+           RETURNING (SELECT b.status = 'done' FROM post_analysis b WHERE b.post_id = $1) AS "again!",
+                     extract(epoch FROM now() - pending_since)::float8 AS "seconds!""#,
         job.post_id.0,
         job.revision,
         verdict.polarity.as_str(),
@@ -151,14 +203,15 @@ pub(super) async fn finish(
         verdict.explanation,
         verdict.model,
         verdict.prompt_version,
-        verdict.tokens
+        verdict.tokens,
+        owner
     )
     .fetch_optional(db)
     .await
 }
 
-/// Counts a failure: the row waits `base` seconds doubled with each, a quarter of jitter either way, and is dead
-/// after `max_attempts`. Only the holder of the lease may. The lease becomes nobody's until the wait is over: a
+/// Counts a failure: the row waits `base` seconds doubled with each, a quarter of jitter either way, and after
+/// `max_attempts` is dead, or stale no more. Only the holder of the lease may. The lease becomes nobody's until the wait is over: a
 /// second hint for the row, which may be waiting already, must not cut it short.
 pub(super) async fn fail(
     db: &PgPool,
@@ -172,12 +225,15 @@ pub(super) async fn fail(
         FailedRow,
         r#"UPDATE post_analysis
            SET attempts = attempts + 1, error = $4, lease_owner = NULL,
-               status = CASE WHEN attempts + 1 >= $5 THEN 'dead' ELSE 'pending' END,
+               status = CASE WHEN status = 'pending' AND attempts + 1 >= $5 THEN 'dead' ELSE status END,
+               stale_since = CASE WHEN attempts + 1 >= $5 THEN NULL ELSE stale_since END,
                lease_until = now() + make_interval(secs => $6 * 2 ^ attempts * jitter),
                next_enqueue_at = now() + make_interval(secs => $6 * 2 ^ attempts * jitter)
            FROM (SELECT 0.75 + random() / 2 AS jitter) AS chance
-           WHERE post_id = $1 AND revision = $2 AND status = 'pending' AND lease_owner = $3
-           RETURNING status AS "status: Status", attempts"#,
+           WHERE post_id = $1 AND revision = $2 AND lease_owner = $3
+           AND (status = 'pending' OR stale_since IS NOT NULL)
+           RETURNING status AS "status: Status", attempts,
+                     (status = 'pending' OR stale_since IS NOT NULL) AS "waits!""#,
         job.post_id.0,
         job.revision,
         owner,
@@ -201,7 +257,8 @@ pub(super) async fn release(
         "UPDATE post_analysis
          SET lease_owner = NULL, lease_until = NULL, error = $4, offers = 0,
              next_enqueue_at = now() + make_interval(secs => $5 * (0.75 + random() / 2))
-         WHERE post_id = $1 AND revision = $2 AND status = 'pending' AND lease_owner = $3",
+         WHERE post_id = $1 AND revision = $2 AND lease_owner = $3
+           AND (status = 'pending' OR stale_since IS NOT NULL)",
         job.post_id.0,
         job.revision,
         owner,
@@ -235,10 +292,45 @@ pub(super) async fn depth(db: impl PgExecutor<'_>) -> sqlx::Result<Depth> {
              (SELECT count(*) FROM post_analysis
               WHERE status = 'pending' AND lease_owner IS NOT NULL AND lease_until > now()) AS "leased!",
              (SELECT count(*) FROM post_analysis WHERE status = 'dead') AS "dead!",
+             (SELECT count(*) FROM post_analysis WHERE stale_since IS NOT NULL) AS "stale!",
              coalesce(
                (SELECT extract(epoch FROM now() - min(pending_since)) FROM post_analysis WHERE status = 'pending'), 0
              )::float8 AS "oldest_seconds!""#
     )
     .fetch_one(db)
     .await
+}
+
+/// What is known of a post that is to be explained.
+pub(super) async fn explained(db: &PgPool, id: PostId) -> sqlx::Result<Option<ExplainedRow>> {
+    sqlx::query_as!(
+        ExplainedRow,
+        r#"SELECT p.content, p.revision, a.status AS "status?: Status", a.explanation AS "explanation?"
+           FROM posts p
+           JOIN users u ON u.id = p.user_id AND u.deleted_at IS NULL
+           LEFT JOIN post_analysis a ON a.post_id = p.id AND a.revision = p.revision
+           WHERE p.id = $1 AND p.deleted_at IS NULL"#,
+        id.0
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Adds an explanation to a verdict on this text that has none; answers whether there was one.
+pub(super) async fn explain(
+    db: &PgPool,
+    id: PostId,
+    revision: i32,
+    explanation: &str,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "UPDATE post_analysis SET explanation = $3
+         WHERE post_id = $1 AND revision = $2 AND status = 'done' AND explanation = ''",
+        id.0,
+        revision,
+        explanation
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
 }

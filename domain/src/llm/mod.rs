@@ -1,16 +1,40 @@
-//! The one client of the language model's HTTP API: the workers ask it for verdicts, the API for a post to suggest.
+//! The one client of the language model: the workers ask it for verdicts, the API for explanations and for a post to
+//! suggest. Which verdict a post keeps is `analysis`' business.
+//!
+//! | module | what |
+//! |---|---|
+//! | `native` | llm-service's own protocol |
+//! | `openai` | the same verdicts through any OpenAI-compatible server |
+//! | `transport` | HTTP, for both |
+//! | `breaker` | leaves a model alone that has failed repeatedly |
+//! | `shared` | one verdict for texts that are alike |
+//! | `sentence` | cuts what a model wrote
 
 mod breaker;
+mod native;
+mod openai;
+mod sentence;
+mod shared;
+mod transport;
 
-use std::{error::Error as _, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
+use moka::future::Cache;
 use prometheus::Registry;
-use reqwest::StatusCode;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use url::Url;
 
-use crate::{Error, analysis::Verdict, config::LlmConfig};
+use crate::{
+    Error,
+    analysis::Verdict,
+    config::{LlmBackend, LlmConfig},
+    redis::Redis,
+};
 use breaker::Breaker;
+use native::Native;
+use openai::OpenAi;
+use shared::Shared;
+
+/// The longest that an old model's name is taken for the one that runs.
+const IDENTITY_LIFETIME: Duration = Duration::from_secs(10);
 
 /// Why there is no answer.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -47,67 +71,108 @@ impl From<LlmError> for Error {
     }
 }
 
-/// The client; clones share connections and circuit breaker.
+/// When a verdict comes with a reason in words; writing one costs many tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Explain {
+    /// When the post is dangerous.
+    Danger,
+    /// Whatever the verdict is.
+    Always,
+}
+
+/// Who makes a verdict: verdicts of two that differ in anything here are not to be mixed up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Identity {
+    model: String,
+    prompt_version: String,
+}
+
+impl Identity {
+    fn of(verdict: &Verdict) -> Self {
+        Self {
+            model: verdict.model.clone(),
+            prompt_version: verdict.prompt_version.clone(),
+        }
+    }
+
+    /// A place for what a server said of itself; one caller asks while the others wait for it.
+    fn memory<T: Clone + Send + Sync + 'static>() -> Cache<(), T> {
+        Cache::builder()
+            .max_capacity(1)
+            .time_to_live(IDENTITY_LIFETIME)
+            .build()
+    }
+}
+
+enum Backend {
+    Native(Native),
+    OpenAi(OpenAi),
+}
+
+impl Backend {
+    async fn identity(&self) -> Option<Identity> {
+        match self {
+            Self::Native(native) => native.identity().await,
+            Self::OpenAi(openai) => openai.identity().await,
+        }
+    }
+
+    async fn judge(
+        &self,
+        text: &str,
+        explain: Explain,
+        request_id: &str,
+    ) -> Result<Verdict, LlmError> {
+        match self {
+            Self::Native(native) => native.judge(text, explain, request_id).await,
+            Self::OpenAi(openai) => openai.judge(text, explain, request_id).await,
+        }
+    }
+}
+
+struct Parts {
+    backend: Backend,
+    breaker: Breaker,
+    shared: Shared,
+    patience: Duration,
+}
+
+/// The client; clones share connections, circuit breaker and what is under way.
 #[derive(Clone)]
-pub struct Llm {
-    http: reqwest::Client,
-    analyze: Url,
-    generate: Url,
-    breaker: Arc<Breaker>,
-}
-
-#[derive(Serialize)]
-struct AnalyzeRequest<'a> {
-    texts: [&'a str; 1],
-}
-
-#[derive(Deserialize)]
-struct AnalyzeResponse {
-    verdicts: Vec<Verdict>,
-}
-
-#[derive(Serialize)]
-struct GenerateRequest {
-    max_characters: usize,
-}
-
-#[derive(Deserialize)]
-struct GenerateResponse {
-    content: String,
-}
+pub struct Llm(Arc<Parts>);
 
 impl Llm {
     /// # Errors
-    /// When `LLM_URL` cannot carry a path, or the registry holds `llm_circuit_state` already.
-    pub fn new(config: &LlmConfig, registry: &Registry) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder()
-            .timeout(Duration::from_secs(config.llm_timeout_seconds))
-            .connect_timeout(Duration::from_secs(2))
-            .pool_idle_timeout(Duration::from_secs(30))
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()?;
-        Ok(Self {
-            http,
-            analyze: config.llm_url.join("/v1/analyze")?,
-            generate: config.llm_url.join("/v1/generate")?,
-            breaker: Arc::new(Breaker::new(registry)?),
-        })
+    /// A sentence that names the option that is wrong (`LLM_URL`, `LLM_API_KEY`, `LLM_API_KEY_FILE`), or when the
+    /// registry holds one of the metrics already.
+    pub fn new(config: &LlmConfig, redis: Redis, registry: &Registry) -> anyhow::Result<Self> {
+        let backend = match config.llm_backend {
+            LlmBackend::Native => Backend::Native(Native::new(config)?),
+            LlmBackend::Openai => Backend::OpenAi(OpenAi::new(config)?),
+        };
+        Ok(Self(Arc::new(Parts {
+            backend,
+            breaker: Breaker::new(registry)?,
+            shared: Shared::new(redis, config.llm_share_seconds, registry)?,
+            patience: Duration::from_secs(config.llm_timeout_seconds),
+        })))
     }
 
-    /// The verdict on `text`. `request_id` is passed on, so that one post can be followed through every log.
+    /// The verdict on `text`, with an explanation if it is dangerous; that on a text of the same words may serve.
+    /// `request_id` is passed on, so that one post can be followed through every log.
     ///
     /// # Errors
     /// See [`LlmError`].
     pub async fn analyze(&self, text: &str, request_id: &str) -> Result<Verdict, LlmError> {
-        let body = AnalyzeRequest { texts: [text] };
-        let mut response: AnalyzeResponse = self.call(&self.analyze, &body, request_id).await?;
-        match (response.verdicts.pop(), response.verdicts.pop()) {
-            (Some(verdict), None) => verdict.checked().map_err(LlmError::Failed),
-            _ => Err(LlmError::Failed(
-                "it did not answer one verdict to one text".into(),
-            )),
-        }
+        self.judge(text, Explain::Danger, request_id).await
+    }
+
+    /// The same with an explanation in any case.
+    ///
+    /// # Errors
+    /// See [`LlmError`]; a verdict without an explanation is [`LlmError::Failed`].
+    pub async fn explain(&self, text: &str, request_id: &str) -> Result<Verdict, LlmError> {
+        self.judge(text, Explain::Always, request_id).await
     }
 
     /// A post that a person could have written, of at most `max_characters` Unicode scalar values.
@@ -119,91 +184,66 @@ impl Llm {
         max_characters: usize,
         request_id: &str,
     ) -> Result<String, LlmError> {
-        let body = GenerateRequest { max_characters };
-        let response: GenerateResponse = self.call(&self.generate, &body, request_id).await?;
-        Ok(response.content)
+        self.guarded(async {
+            match &self.0.backend {
+                Backend::Native(native) => native.generate(max_characters, request_id).await,
+                Backend::OpenAi(openai) => openai.generate(max_characters, request_id).await,
+            }
+        })
+        .await
     }
 
     /// Whether calls would be refused right now because the model has failed repeatedly.
     #[must_use]
     pub fn is_away(&self) -> bool {
-        self.breaker.is_open()
+        self.0.breaker.is_open()
     }
 
-    async fn call<T: DeserializeOwned>(
+    async fn judge(
         &self,
-        url: &Url,
-        body: &impl Serialize,
+        text: &str,
+        explain: Explain,
         request_id: &str,
+    ) -> Result<Verdict, LlmError> {
+        let Parts {
+            backend, shared, ..
+        } = &*self.0;
+        let ask = self.guarded(async {
+            let verdict = backend.judge(text, explain, request_id).await?;
+            if explain == Explain::Always && verdict.explanation.is_empty() {
+                return Err(LlmError::Failed("it wrote no explanation".into()));
+            }
+            Ok(verdict)
+        });
+        // A model that is known to be away is not asked for its name either.
+        let identity = if shared.is_on() && !self.is_away() {
+            backend.identity().await
+        } else {
+            None
+        };
+        shared.verdict(identity.as_ref(), text, explain, ask).await
+    }
+
+    /// Runs `work`, which may be several requests, as one call of the circuit breaker's and within one timeout.
+    async fn guarded<T>(
+        &self,
+        work: impl Future<Output = Result<T, LlmError>>,
     ) -> Result<T, LlmError> {
-        if let Some(rest) = self.breaker.rest() {
+        let breaker = &self.0.breaker;
+        if let Some(rest) = breaker.rest() {
             return Err(LlmError::Away {
                 why: "the circuit breaker is open".into(),
                 retry_after: rest,
             });
         }
-        let answer = self.send(url, body, request_id).await;
+        let answer = tokio::time::timeout(self.0.patience, work)
+            .await
+            .unwrap_or(Err(LlmError::Silent));
         match &answer {
-            Ok(_) => self.breaker.succeeded(),
-            Err(LlmError::Away { .. } | LlmError::Silent) => self.breaker.failed(),
+            Err(LlmError::Away { .. } | LlmError::Silent) => breaker.failed(),
             // It was reached, so the circuit is sound; the text may be at fault.
-            Err(LlmError::Failed(_)) => self.breaker.succeeded(),
+            Ok(_) | Err(LlmError::Failed(_)) => breaker.succeeded(),
         }
         answer
-    }
-
-    async fn send<T: DeserializeOwned>(
-        &self,
-        url: &Url,
-        body: &impl Serialize,
-        request_id: &str,
-    ) -> Result<T, LlmError> {
-        let mut request = self.http.post(url.clone()).json(body);
-        if !request_id.is_empty() {
-            request = request.header("x-request-id", request_id);
-        }
-        let response = request.send().await.map_err(|error| classify(&error))?;
-        let status = response.status();
-        if status.is_success() {
-            return response.json().await.map_err(|error| {
-                if error.is_decode() {
-                    LlmError::Failed(format!("its answer cannot be read: {error}"))
-                } else {
-                    classify(&error)
-                }
-            });
-        }
-        let retry_after = response
-            .headers()
-            .get("retry-after")
-            .and_then(|value| value.to_str().ok()?.parse().ok())
-            .map_or(Duration::from_secs(1), Duration::from_secs);
-        match status {
-            // What a proxy says of a dead upstream, and what llm-service says while loading or full.
-            StatusCode::BAD_GATEWAY
-            | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT
-            | StatusCode::TOO_MANY_REQUESTS => Err(LlmError::Away {
-                why: format!("it answered {status}"),
-                retry_after,
-            }),
-            _ => Err(LlmError::Failed(format!("it answered {status}"))),
-        }
-    }
-}
-
-/// A timeout after the request was taken is a failure that counts, or a text that stalls the model would be tried
-/// for ever; anything else on the way is the network or a restart.
-fn classify(error: &reqwest::Error) -> LlmError {
-    if error.is_timeout() && !error.is_connect() {
-        LlmError::Silent
-    } else {
-        // reqwest's own words end before the cause: "error sending request".
-        let causes = std::iter::successors(error.source(), |&cause| cause.source());
-        let words = std::iter::once(error.to_string()).chain(causes.map(ToString::to_string));
-        LlmError::Away {
-            why: words.collect::<Vec<_>>().join(": "),
-            retry_after: Duration::from_secs(1),
-        }
     }
 }

@@ -5,7 +5,7 @@ use sqlx::PgExecutor;
 
 use super::{PostText, PostView};
 use crate::{
-    analysis::{AnalysisView, Polarity, Safety, Status},
+    analysis::{AnalysisView, Polarity, Safety, Status, without_addresses},
     ids::{PostId, UserId},
 };
 
@@ -26,6 +26,7 @@ struct Row {
     topics: Option<Vec<String>>,
     explanation: Option<String>,
     model: Option<String>,
+    error: Option<String>,
 }
 
 impl From<Row> for PostView {
@@ -47,6 +48,7 @@ impl From<Row> for PostView {
                 topics: row.topics.unwrap_or_default(),
                 explanation: row.explanation,
                 model: row.model,
+                error: row.error.as_deref().map(without_addresses),
             }),
         }
     }
@@ -87,7 +89,8 @@ macro_rules! select_posts {
                       p.created_at, p.updated_at, p.deleted_at,
                       a.status AS "status?: Status", a.polarity AS "polarity?: Polarity", a.score AS "score?",
                       a.confidence AS "confidence?", a.safety AS "safety?: Safety", a.topics AS "topics?",
-                      a.explanation AS "explanation?", a.model AS "model?"
+                      a.explanation AS "explanation?", a.model AS "model?",
+                      CASE WHEN a.status = 'dead' THEN a.error END AS "error?"
                FROM posts p
                JOIN users u ON u.id = p.user_id AND u.deleted_at IS NULL
                LEFT JOIN post_analysis a ON a.post_id = p.id "# + $tail,

@@ -83,7 +83,7 @@ pub async fn make_due(ctx: &Ctx) {
     sqlx::query(
         "UPDATE post_analysis SET next_enqueue_at = now() - interval '1 second',
              lease_until = CASE WHEN lease_until IS NULL THEN NULL ELSE now() - interval '1 second' END
-         WHERE status = 'pending'",
+         WHERE status = 'pending' OR stale_since IS NOT NULL",
     )
     .execute(&ctx.db)
     .await

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::{
     Ctx,
-    analysis::{self, Failure, MAX_ATTEMPTS, Polarity, Safety, Status, Verdict},
+    analysis::{self, Failure, Fate, Finished, MAX_ATTEMPTS, Polarity, Safety, Status, Verdict},
     ids::PostId,
     jobs::AnalyzePost,
     posts::{self, PostView},
@@ -13,7 +13,7 @@ use domain::{
 
 const LEASE: Duration = Duration::from_secs(10);
 
-fn verdict(explanation: &str) -> Verdict {
+pub fn verdict(explanation: &str) -> Verdict {
     Verdict {
         polarity: Polarity::Positive,
         score: 0.8,
@@ -27,7 +27,7 @@ fn verdict(explanation: &str) -> Verdict {
     }
 }
 
-fn hint(post: &PostView, revision: i32) -> AnalyzePost {
+pub fn hint(post: &PostView, revision: i32) -> AnalyzePost {
     AnalyzePost {
         post_id: post.id,
         revision,
@@ -43,7 +43,7 @@ async fn written(ctx: &Ctx) -> (PostView, AnalyzePost) {
     (post, hint)
 }
 
-async fn claims(ctx: &Ctx, job: &AnalyzePost, owner: &str) -> bool {
+pub async fn claims(ctx: &Ctx, job: &AnalyzePost, owner: &str) -> bool {
     analysis::claim(ctx, job, owner, LEASE)
         .await
         .unwrap()
@@ -70,10 +70,13 @@ async fn a_written_post_waits_for_its_verdict_and_gets_it() {
         .unwrap()
         .unwrap();
     assert_eq!(claim.content, "a fine day");
-    let delay = analysis::finish(&ctx, &job, &verdict("why not"))
+    let finished = analysis::finish(&ctx, &job, "a", &verdict("why not"))
         .await
         .unwrap();
-    assert!(delay.unwrap() < Duration::from_secs(30));
+    let Some(Finished::First(waited)) = finished else {
+        panic!("{finished:?}");
+    };
+    assert!(waited < Duration::from_secs(30));
 
     let view = posts::get(&ctx, post.id).await.unwrap().analysis.unwrap();
     assert_eq!(view.status, Status::Done);
@@ -86,7 +89,11 @@ async fn the_first_verdict_wins_and_the_same_job_done_twice_changes_nothing() {
     let ctx = testing::ctx().await;
     let (post, job) = written(&ctx).await;
     assert!(claims(&ctx, &job, "a").await);
-    let finish = async |why: &str| analysis::finish(&ctx, &job, &verdict(why)).await.unwrap();
+    let finish = async |why: &str| {
+        analysis::finish(&ctx, &job, "a", &verdict(why))
+            .await
+            .unwrap()
+    };
     assert!(finish("first").await.is_some());
     assert!(finish("second").await.is_none());
     assert!(
@@ -108,7 +115,7 @@ async fn a_text_changed_while_it_was_judged_is_judged_anew() {
     let edited = given::edit(&ctx, &author, post.id, "an awful day").await;
     assert_eq!(edited.analysis.unwrap().status, Status::Pending);
     assert!(!analysis::renew(&ctx, &old, "a", LEASE).await.unwrap());
-    let late = analysis::finish(&ctx, &old, &verdict("late"))
+    let late = analysis::finish(&ctx, &old, "a", &verdict("late"))
         .await
         .unwrap();
     assert_eq!(late, None);
@@ -117,7 +124,7 @@ async fn a_text_changed_while_it_was_judged_is_judged_anew() {
 
     let claim = analysis::claim(&ctx, &new, "a", LEASE).await.unwrap();
     assert_eq!(claim.unwrap().content, "an awful day");
-    let in_time = analysis::finish(&ctx, &new, &verdict("in time"))
+    let in_time = analysis::finish(&ctx, &new, "a", &verdict("in time"))
         .await
         .unwrap();
     assert!(in_time.is_some());
@@ -152,12 +159,12 @@ async fn a_post_that_fails_waits_longer_each_time_is_given_up_and_can_be_revived
         let failure = analysis::fail(&ctx, &job, "a", &"é".repeat(400))
             .await
             .unwrap();
-        let status = if attempts < MAX_ATTEMPTS {
-            Status::Pending
+        let fate = if attempts < MAX_ATTEMPTS {
+            Fate::Waits
         } else {
-            Status::Dead
+            Fate::Dead
         };
-        assert_eq!(failure, Some(Failure { status, attempts }));
+        assert_eq!(failure, Some(Failure { fate, attempts }));
         assert!(
             !claims(&ctx, &job, "a").await,
             "a second hint must not cut the wait short"
@@ -167,6 +174,8 @@ async fn a_post_that_fails_waits_longer_each_time_is_given_up_and_can_be_revived
     let (status, attempts, error) = state(&ctx, post.id).await;
     assert_eq!((status.as_str(), attempts), ("dead", MAX_ATTEMPTS));
     assert_eq!(error.unwrap(), "é".repeat(300));
+    let view = posts::get(&ctx, post.id).await.unwrap().analysis.unwrap();
+    assert_eq!(view.error, Some("é".repeat(300)), "readers see why");
     assert_eq!(analysis::offer_due(&ctx).await.unwrap().count, 0);
 
     assert_eq!(analysis::revive_dead(&ctx).await.unwrap(), 1);
@@ -174,7 +183,7 @@ async fn a_post_that_fails_waits_longer_each_time_is_given_up_and_can_be_revived
     assert_eq!(analysis::offer_due(&ctx).await.unwrap().count, 1);
     assert!(claims(&ctx, &job, "a").await);
     assert!(
-        analysis::finish(&ctx, &job, &verdict("at last"))
+        analysis::finish(&ctx, &job, "a", &verdict("at last"))
             .await
             .unwrap()
             .is_some()
@@ -197,6 +206,8 @@ async fn a_post_given_back_is_due_again_and_nothing_counts() {
     }
     let away = Some("it is away".to_owned());
     assert_eq!(state(&ctx, post.id).await, ("pending".into(), 0, away));
+    let view = posts::get(&ctx, post.id).await.unwrap().analysis.unwrap();
+    assert_eq!(view.error, None, "nothing is wrong with it");
     assert_eq!(analysis::offer_due(&ctx).await.unwrap().count, 1);
     assert_eq!(
         analysis::offer_due(&ctx).await.unwrap().count,
@@ -230,7 +241,7 @@ async fn a_post_whose_worker_has_gone_is_due_when_the_lease_ends() {
     assert!(!analysis::renew(&ctx, &job, "a", LEASE).await.unwrap());
     // Nobody minds if the first one was only slow: what it found is as good.
     assert!(
-        analysis::finish(&ctx, &job, &verdict("slow"))
+        analysis::finish(&ctx, &job, "a", &verdict("slow"))
             .await
             .unwrap()
             .is_some()
@@ -248,7 +259,7 @@ async fn a_deleted_post_is_not_judged() {
         posts::delete(&ctx, &author, post.id).await.unwrap();
         assert!(!claims(&ctx, &hint(post, 1), "a").await);
     }
-    let late = analysis::finish(&ctx, &hint(&claimed, 1), &verdict("late"))
+    let late = analysis::finish(&ctx, &hint(&claimed, 1), "a", &verdict("late"))
         .await
         .unwrap();
     assert_eq!(late, None);

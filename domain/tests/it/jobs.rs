@@ -18,7 +18,7 @@ const FULL: Offered = Offered {
 };
 
 /// Hints waiting in Redis, the ids of their posts.
-async fn hints(ctx: &Ctx) -> Vec<i64> {
+pub async fn hints(ctx: &Ctx) -> Vec<i64> {
     let config = ctx.jobs.config();
     let mut redis = ctx.redis.patient_connection().await.unwrap();
     let (scheduled, active): (Vec<String>, Vec<String>) = redis::pipe()
@@ -193,11 +193,14 @@ async fn the_depth_of_the_queue_is_measured() {
     let cache = CacheConfig { cache_active: true };
     let ctx = Ctx::new(&database, &redis, &cache, &registry).unwrap();
     let author = given::author(&ctx).await;
-    given::backlog(&ctx, &author, 3).await;
+    given::backlog(&ctx, &author, 5).await;
     sqlx::query(
         "WITH numbered AS (SELECT post_id, row_number() OVER () AS n FROM post_analysis)
          UPDATE post_analysis a SET
-             status = CASE n WHEN 1 THEN 'dead' ELSE 'pending' END,
+             status = CASE n WHEN 1 THEN 'dead' WHEN 4 THEN 'done' WHEN 5 THEN 'done' ELSE 'pending' END,
+             stale_since = CASE WHEN n > 3 THEN now() END,
+             polarity = 'neutral', score = 0, confidence = 1, safety = 'ok', explanation = '', model = 'test',
+             finished_at = now(),
              lease_owner = CASE n WHEN 2 THEN 'a' END, lease_until = now() + interval '1 minute',
              pending_since = now() - interval '1 hour'
          FROM numbered WHERE numbered.post_id = a.post_id",
@@ -213,6 +216,7 @@ async fn the_depth_of_the_queue_is_measured() {
         r#"job_queue_depth{queue="analyze",state="dead"} 1"#,
         r#"job_queue_depth{queue="analyze",state="leased"} 1"#,
         r#"job_queue_depth{queue="analyze",state="pending"} 2"#,
+        r#"job_queue_depth{queue="analyze",state="stale"} 2"#,
         r#"job_queue_oldest_seconds{queue="analyze"} 36"#,
         r#"job_hints_skipped_total{queue="analyze",reason="full"} 0"#,
     ] {

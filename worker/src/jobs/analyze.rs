@@ -11,7 +11,7 @@ use std::{
 
 use domain::{
     Ctx, Error,
-    analysis::{self, Failure, MAX_ATTEMPTS, Polarity, Safety, Status, Verdict},
+    analysis::{self, Failure, Fate, Finished, MAX_ATTEMPTS, Polarity, Safety, Verdict},
     jobs::{ANALYZE, AnalyzePost},
     llm::{Llm, LlmError},
 };
@@ -250,10 +250,12 @@ impl Analyzer {
     async fn finish(&self, job: &AnalyzePost, verdict: &Verdict) -> Result<Outcome, Pause> {
         let began = Instant::now();
         loop {
-            match analysis::finish(&self.ctx, job, verdict).await {
-                Ok(Some(delay)) => {
+            match analysis::finish(&self.ctx, job, &self.settings.owner, verdict).await {
+                Ok(Some(finished)) => {
                     self.database.passed();
-                    self.metrics.delay.observe(delay.as_secs_f64());
+                    if let Finished::First(waited) = finished {
+                        self.metrics.delay.observe(waited.as_secs_f64());
+                    }
                     let kind = [verdict.polarity.as_str(), verdict.safety.as_str()];
                     self.metrics.analyses.with_label_values(&kind).inc();
                     return Ok(Outcome::Done);
@@ -261,8 +263,9 @@ impl Analyzer {
                 Ok(None) => return Ok(Outcome::Nothing),
                 Err(error) if !is_away(&error) => {
                     // It would be the same the next time; that it counts ends it at some time.
-                    let why = format!("its verdict cannot be stored: {error}");
-                    return self.fail(job, &why).await;
+                    // Readers see why a post is dead, so PostgreSQL's own words go to the log.
+                    tracing::error!(%error, "a verdict cannot be stored");
+                    return self.fail(job, "its verdict cannot be stored").await;
                 }
                 Err(error) => self.database.failed(&error),
             }
@@ -280,7 +283,7 @@ impl Analyzer {
         match analysis::fail(&self.ctx, job, &self.settings.owner, why).await {
             Ok(None) => Ok(Outcome::Nothing),
             Ok(Some(Failure {
-                status: Status::Dead,
+                fate: Fate::Dead,
                 attempts,
             })) => {
                 tracing::error!(
@@ -290,7 +293,21 @@ impl Analyzer {
                 );
                 Ok(Outcome::Dead)
             }
-            Ok(Some(Failure { attempts, .. })) => {
+            Ok(Some(Failure {
+                fate: Fate::Keeps,
+                attempts,
+            })) => {
+                tracing::error!(
+                    error = why,
+                    attempts,
+                    "given up judging it again; its first verdict stays"
+                );
+                Ok(Outcome::Dead)
+            }
+            Ok(Some(Failure {
+                fate: Fate::Waits,
+                attempts,
+            })) => {
                 tracing::warn!(
                     error = why,
                     attempts,

@@ -16,6 +16,8 @@ async fn a_deep_backlog_drains_without_a_gap_and_leaves_nothing_in_redis() {
     let redis = PrivateRedis::start();
     let mut stack = Stack::start_with(Mood::Well, redis.config.clone()).await;
     stack.config.worker_concurrency = 16;
+    // Shared verdicts stay in Redis, and are to.
+    stack.config.llm.llm_share_seconds = 0;
     given::backlog(&stack.ctx, &stack.author, DEPTH).await;
     let workers = [stack.worker(), stack.worker()];
     let (mut last, mut moved) = (0, Instant::now());

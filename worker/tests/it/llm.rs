@@ -66,6 +66,7 @@ impl FakeLlm {
             App::new()
                 .app_data(state.clone())
                 .route("/v1/analyze", web::post().to(analyze))
+                .route("/readyz", web::get().to(readyz))
         })
         .workers(1)
         .disable_signals()
@@ -106,6 +107,13 @@ impl FakeLlm {
     pub fn request_ids(&self) -> Vec<String> {
         self.state.request_ids.lock().unwrap().clone()
     }
+}
+
+async fn readyz(state: Data<State>) -> HttpResponse {
+    if let Mood::Refusing(status) = *state.mood.lock().unwrap() {
+        return HttpResponse::build(StatusCode::from_u16(status).unwrap()).finish();
+    }
+    HttpResponse::Ok().json(json!({"status": "ready", "model": "stand-in", "prompt_version": "1"}))
 }
 
 async fn analyze(request: HttpRequest, state: Data<State>, body: web::Json<Value>) -> HttpResponse {

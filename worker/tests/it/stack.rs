@@ -9,7 +9,7 @@ use std::{
 use domain::{
     Ctx,
     analysis::Status,
-    config::{CacheConfig, DatabaseConfig, LlmConfig, RedisConfig},
+    config::{CacheConfig, DatabaseConfig, RedisConfig},
     testing::{self, posts as given},
     users::User,
 };
@@ -146,10 +146,7 @@ fn config(database: DatabaseConfig, redis: RedisConfig, llm: &FakeLlm) -> ServeC
         worker_concurrency: 4,
         worker_shutdown_seconds: 20,
         worker_lease_seconds: 10,
-        llm: LlmConfig {
-            llm_url: llm.url(),
-            llm_timeout_seconds: 60,
-        },
+        llm: testing::llm::at(llm.url()),
         database,
         redis,
         cache: CacheConfig { cache_active: true },

@@ -66,6 +66,8 @@ async fn ids_that_nothing_has() {
             ada.get(&path).await.refused(404, noun);
             ada.put(&path, change.clone()).await.refused(404, noun);
             ada.delete(&path).await.refused(404, noun);
+            let explanation = ada.get(&format!("/api/posts/{id}/explanation")).await;
+            explanation.refused(404, "no such post");
         }
         for id in [
             "abc",

@@ -1,17 +1,10 @@
 //! `/api/posts`.
 
-use std::time::Duration;
-
-use domain::{
-    analysis::{self, Polarity, Safety, Verdict},
-    ids::PostId,
-    jobs::AnalyzePost,
-    testing,
-};
+use domain::{analysis::Verdict, testing};
 use serde_json::json;
 
 use super::shape;
-use crate::app::TestApp;
+use crate::app::{TestApp, verdict};
 
 #[tokio::test]
 async fn writing_reading_changing_and_deleting_a_post() {
@@ -29,6 +22,7 @@ async fn writing_reading_changing_and_deleting_a_post() {
       {
         "analysis": {
           "confidence": null,
+          "error": null,
           "explanation": null,
           "model": null,
           "polarity": null,
@@ -66,6 +60,7 @@ async fn writing_reading_changing_and_deleting_a_post() {
         {
           "analysis": {
             "confidence": null,
+            "error": null,
             "explanation": null,
             "model": null,
             "polarity": null,
@@ -120,32 +115,11 @@ async fn a_judged_post_shows_its_verdict() {
     let app = TestApp::start(1).await;
     let ada = app.member("ada").await;
     let post = ada.write("I could kiss the whole world").await;
-    let worker = app.worker();
-    let job = AnalyzePost {
-        post_id: PostId(post),
-        revision: 1,
-        request_id: "test".into(),
-    };
-    let verdict = Verdict {
-        polarity: Polarity::Positive,
-        score: 0.75,
-        confidence: 0.5,
-        safety: Safety::Ok,
-        topics: vec!["mood".into()],
+    let joyful = Verdict {
         explanation: "Joy.".into(),
-        model: "test-model".into(),
-        prompt_version: "1".into(),
-        tokens: 7,
+        ..verdict()
     };
-    let lease = Duration::from_secs(10);
-    analysis::claim(&worker, &job, "a", lease)
-        .await
-        .unwrap()
-        .unwrap();
-    analysis::finish(&worker, &job, &verdict)
-        .await
-        .unwrap()
-        .unwrap();
+    app.judge(post, &joyful).await;
 
     let path = format!("/api/posts/{post}");
     let judged = ada.get(&path).await.ok(200);
@@ -153,6 +127,7 @@ async fn a_judged_post_shows_its_verdict() {
     {
       "analysis": {
         "confidence": 0.5,
+        "error": null,
         "explanation": "Joy.",
         "model": "test-model",
         "polarity": "positive",
@@ -186,6 +161,7 @@ async fn a_judged_post_shows_its_verdict() {
     shape!(changed["updated_post"][0]["analysis"], @r#"
     {
       "confidence": null,
+      "error": null,
       "explanation": null,
       "model": null,
       "polarity": null,
@@ -196,4 +172,46 @@ async fn a_judged_post_shows_its_verdict() {
     }
     "#);
     assert_eq!(changed["updated_post"][0]["sentiment"], "");
+}
+
+#[tokio::test]
+async fn a_post_that_was_given_up_says_why_and_names_no_address_of_ours() {
+    let app = TestApp::start(1).await;
+    let ada = app.member("ada").await;
+    let post = ada.write("I could kiss the whole world").await;
+    let why = "its answer cannot be read: for url (http://10.0.0.7:3300/v1/analyze)";
+    app.give_up(post, why).await;
+    let dead = ada.get(&format!("/api/posts/{post}")).await.ok(200);
+    shape!(dead["analysis"], @r#"
+    {
+      "confidence": null,
+      "error": "its answer cannot be read: for url …",
+      "explanation": null,
+      "model": null,
+      "polarity": null,
+      "safety": null,
+      "score": null,
+      "status": "dead",
+      "topics": []
+    }
+    "#);
+    assert_eq!(dead["sentiment"], "");
+}
+
+#[tokio::test]
+async fn an_explanation_on_request() {
+    let app = TestApp::start(1).await;
+    let ada = app.member("ada").await;
+    let post = ada.write("I could kiss the whole world").await;
+    let joyful = Verdict {
+        explanation: "Joy.".into(),
+        ..verdict()
+    };
+    app.judge(post, &joyful).await;
+    let path = format!("/api/posts/{post}/explanation");
+    shape!(app.client(0).get(&path).await.ok(200), @r#"
+    {
+      "explanation": "Joy."
+    }
+    "#);
 }
