@@ -1,9 +1,15 @@
 //! What can be set, on the command line or in the environment.
 
+use std::path::PathBuf;
+
 use anyhow::{Context as _, ensure};
 use clap::{ArgAction, Parser, Subcommand};
 
-use crate::source::ModelSource;
+use crate::{
+    analyze::{self, Examples, JudgeSettings},
+    eval::EvalArgs,
+    source::ModelSource,
+};
 
 /// llm-service: judges texts and writes posts with a language model that runs in this process (mistral.rs).
 ///
@@ -32,17 +38,23 @@ Examples:
       Download from Hugging Face and serve. The repository is gated: set HF_TOKEN.
   llm-service --llm-port 3300 healthcheck
       Exit with 0 when the server at that port is ready.
+  LLM_MODEL=$(native/fetch-model) llm-service eval --json rated-posts.tsv
+      Judge a set of posts and compare with what people said of them.
 
   curl -s localhost:3300/v1/analyze -H 'content-type: application/json' -d '{\"texts\":[\"I love this!\"]}'
   curl -s localhost:3300/v1/generate -H 'content-type: application/json' -d '{\"max_characters\":140}'";
 
 /// The subcommands.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Load the model and answer requests until SIGTERM or SIGINT (the default).
     Serve,
     /// Ask the server at LLM_HOST:LLM_PORT whether it is ready; the exit status tells.
     Healthcheck,
+    /// Measure what the likelihoods of LLM_MODEL mean and keep it in LLM_CALIBRATION_DIR, as the first start would.
+    Calibrate,
+    /// Judge sets of posts with LLM_MODEL and compare the verdicts with what people said of them.
+    Eval(EvalArgs),
 }
 
 /// The settings of the service. Every one is a flag and an environment variable.
@@ -57,7 +69,7 @@ pub struct Config {
     #[arg(long, env, global = true, default_value_t = 3300)]
     pub llm_port: u16,
 
-    /// The model: a path to a .gguf file, or a Hugging Face id (owner/name).
+    /// The model: a path to a .gguf file, a folder with safetensors files, or a Hugging Face id (owner/name).
     #[arg(
         long,
         env,
@@ -66,7 +78,7 @@ pub struct Config {
     )]
     pub llm_model: String,
 
-    /// A .gguf file that is used, with a warning in the log, only when LLM_MODEL cannot be loaded. Empty: none.
+    /// A .gguf file or folder that is used, with a warning in the log, only when LLM_MODEL cannot be loaded. Empty: none.
     #[arg(long, env, global = true)]
     pub llm_fallback_model: Option<String>,
 
@@ -82,17 +94,79 @@ pub struct Config {
     #[arg(long, env, global = true, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub llm_max_texts: u32,
 
-    /// From which probability of the label "dangerous", between 0 and 1, a text counts as dangerous.
-    #[arg(long, env, global = true, default_value_t = crate::analyze::SAFETY_THRESHOLD, value_parser = parse_probability)]
+    /// How many texts are read together at most. More make a crowd faster and each of it wait longer.
+    #[arg(long, env, global = true, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub llm_batch: u32,
+
+    /// From which probability of harm, between 0 and 1, a text counts as dangerous: lower finds more, and accuses more.
+    #[arg(long, env, global = true, default_value_t = analyze::SAFETY_THRESHOLD, value_parser = parse_probability)]
     pub llm_safety_threshold: f32,
 
-    /// Turn quantized weights into f32 when they are loaded: on a CPU about three times faster, for
-    /// four bytes of memory per parameter instead of one. A Hugging Face model is otherwise quantized to 8 bits.
+    /// What texts may be about, separated by commas. Other topics than these need LLM_EXAMPLES.
+    #[arg(long, env, global = true, default_value = analyze::TOPICS, value_delimiter = ',')]
+    pub llm_topics: Vec<String>,
+
+    /// Posts of known kind that safety and topics are learnt from, as in llm-service/calibration/posts.tsv. Empty: those.
+    #[arg(long, env, global = true)]
+    pub llm_examples: Option<PathBuf>,
+
+    /// Where it is kept what was learnt of a model, so that only its first start takes the time. Empty: in the folder
+    /// linnet/calibration of the user's cache.
+    #[arg(long, env, global = true)]
+    pub llm_calibration_dir: Option<PathBuf>,
+
+    /// Keep a second copy of a Llama's weights as f32, from which texts are judged, several at once: many times faster
+    /// on a CPU, for four bytes of memory per parameter more. Posts are written with quantized weights either way.
     #[arg(long, env, global = true, default_value_t = true, action = ArgAction::Set)]
     pub llm_dense: bool,
 }
 
 impl Config {
+    /// How texts are to be judged.
+    ///
+    /// # Errors
+    /// When the topics are not words, too many, or without examples; the sentence names the variable.
+    pub fn judge(&self) -> anyhow::Result<JudgeSettings> {
+        let topics: Vec<String> = self
+            .llm_topics
+            .iter()
+            .map(|topic| topic.trim().to_lowercase())
+            .collect();
+        let is_word = |topic: &String| {
+            !topic.is_empty()
+                && topic.chars().count() <= 30
+                && topic.chars().all(|c| c.is_alphanumeric() || c == '-')
+        };
+        ensure!(
+            topics.len() <= analyze::MAX_TOPICS && topics.iter().all(is_word),
+            "LLM_TOPICS={:?} is not a list of 1 to {} words separated by commas, such as \"food,music,sports\"",
+            self.llm_topics.join(","),
+            analyze::MAX_TOPICS
+        );
+        let examples = self
+            .llm_examples
+            .as_deref()
+            .filter(|path| !path.as_os_str().is_empty());
+        Ok(JudgeSettings {
+            safety_threshold: self.llm_safety_threshold,
+            examples: Examples::read(examples, &topics)?,
+            topics,
+            calibrations: self.calibrations(),
+        })
+    }
+
+    fn calibrations(&self) -> Option<PathBuf> {
+        let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let chosen = self.llm_calibration_dir.clone();
+        chosen
+            .filter(|path| !path.as_os_str().is_empty())
+            .or_else(|| {
+                let cache = folder("XDG_CACHE_HOME").map(PathBuf::from);
+                let cache = cache.or_else(|| Some(PathBuf::from(folder("HOME")?).join(".cache")));
+                Some(cache?.join("linnet/calibration"))
+            })
+    }
+
     /// The models to try, in order: LLM_MODEL, then LLM_FALLBACK_MODEL where it is set.
     ///
     /// # Errors
@@ -108,7 +182,7 @@ impl Config {
         );
         let mut models = vec![ModelSource::parse(&self.llm_model).with_context(|| {
             format!(
-                "LLM_MODEL={:?} is neither a path to a .gguf file nor a Hugging Face id such as \
+                "LLM_MODEL={:?} is neither a path to a .gguf file or a folder nor a Hugging Face id such as \
                  meta-llama/Llama-3.2-1B-Instruct",
                 self.llm_model
             )
@@ -118,11 +192,11 @@ impl Config {
             .as_deref()
             .filter(|path| !path.is_empty())
         {
-            ensure!(
-                path.ends_with(".gguf"),
-                "LLM_FALLBACK_MODEL={path:?} is not a path to a .gguf file"
-            );
-            models.push(ModelSource::File(path.into()));
+            let fallback = ModelSource::parse(path);
+            let local = fallback.filter(|source| !matches!(source, ModelSource::Hub(_)));
+            models.push(local.with_context(|| {
+                format!("LLM_FALLBACK_MODEL={path:?} is not a path to a .gguf file or a folder")
+            })?);
         }
         Ok(models)
     }
@@ -163,6 +237,7 @@ mod tests {
             (["--llm-max-texts", "many"], "llm-max-texts"),
             (["--llm-safety-threshold", "1.5"], "llm-safety-threshold"),
             (["--llm-dense", "perhaps"], "llm-dense"),
+            (["--llm-batch", "0"], "llm-batch"),
         ] {
             let said = refusal(&arguments);
             assert!(said.contains(name), "{said}");
@@ -175,6 +250,16 @@ mod tests {
         ] {
             let said = format!("{:#}", config(&arguments).models().unwrap_err());
             assert!(said.contains(name), "{said}");
+        }
+    }
+
+    #[test]
+    fn topics_are_a_list_of_words() {
+        let topics = |list: &str| config(&["--llm-topics", list]).judge();
+        assert_eq!(topics("Food, music").unwrap().topics, ["food", "music"]);
+        for bad in ["", "food,,music", "food;music", "a b"] {
+            let said = topics(bad).unwrap_err().to_string();
+            assert!(said.contains("LLM_TOPICS"), "{said}");
         }
     }
 

@@ -2,7 +2,8 @@
 //! outside; what the model writes is cut to whole sentences and looked at before it is shown.
 
 use crate::{
-    model::{Manner, Model, ModelError},
+    analyze::Judge,
+    model::{Drawing, Model, ModelError, Stop},
     prompt::{Prompt, neutralise},
     queue::Failure,
     sentence,
@@ -25,9 +26,15 @@ const SHORTEST: usize = 8;
 
 const FILE: &str = include_str!("../prompts/post.txt");
 
+/// No two posts alike.
+const LIVELY: Drawing = Drawing::AtRandom {
+    temperature: 0.8,
+    top_p: 0.95,
+};
+
 /// Everyday matters, one a line: what a post is about when nobody says. They make posts differ more than
 /// temperature does.
-const TOPICS: &str = include_str!("../prompts/topics.txt");
+const TOPICS: &str = include_str!("../prompts/everyday.txt");
 
 /// What somebody wants written.
 #[derive(Clone, Debug)]
@@ -62,7 +69,7 @@ impl Author {
     /// When the tokenizer fails.
     pub fn new(model: &Model) -> Result<Self, ModelError> {
         Ok(Self {
-            prompt: Prompt::new(model, FILE)?,
+            prompt: Prompt::new(model.vocabulary(), FILE)?,
         })
     }
 
@@ -70,18 +77,24 @@ impl Author {
     ///
     /// # Errors
     /// [`Failure::NothingUsable`] after [`ATTEMPTS`] texts that could not be shown, or when the model fails.
-    pub async fn write(&self, model: &Model, wish: &Wish) -> Result<Written, Failure> {
+    pub async fn write(
+        &self,
+        model: &Model,
+        judge: &Judge,
+        wish: &Wish,
+        stop: &Stop,
+    ) -> Result<Written, Failure> {
         let (mut prompt_tokens, mut completion_tokens) = (0, 0);
         for _ in 0..ATTEMPTS {
             let topic = wish.topic.as_deref().map_or_else(any_topic, neutralise);
-            let prompt = self.prompt.with(model, &topic)?;
+            let prompt = self.prompt.with(model.vocabulary(), &topic)?;
             // About four characters a token in English; a few more, so that the last sentence can end.
             let room = (wish.max_characters / 4 + 8).min(MAX_CHARACTERS / 4);
-            let written = model.write(prompt, Manner::Lively, room).await?;
+            let written = model.write(prompt, LIVELY, room, stop).await?;
             prompt_tokens += written.prompt_tokens;
             completion_tokens += written.completion_tokens;
             let content = sentence::cut(&written.text, wish.max_characters, written.finished);
-            if is_presentable(&content, &topic) {
+            if is_presentable(&content, &topic) && is_harmless(model, judge, &content).await? {
                 return Ok(Written {
                     content,
                     prompt_tokens,
@@ -91,6 +104,12 @@ impl Author {
         }
         Err(Failure::NothingUsable)
     }
+}
+
+/// What Linnet would veil it does not suggest either.
+async fn is_harmless(model: &Model, judge: &Judge, content: &str) -> Result<bool, ModelError> {
+    let drafts = judge.read(model, &[content]).await?;
+    Ok(drafts.iter().all(|draft| !draft.is_dangerous()))
 }
 
 /// One of [`TOPICS`], at random.

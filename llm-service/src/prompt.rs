@@ -3,9 +3,9 @@
 //! A prompt file is plain text with one `{post}` in it; what precedes it is constant and is turned into tokens once.
 //! The layout of a prompt is made of lines (`Post: …`, `Sentiment: …`), so a text that holds no line break and no
 //! `name:` of the layout cannot add lines of its own; and the tokens that mean "end of text" or "the assistant
-//! speaks" are taken out twice, here by their look and in `Model::encode` by their number.
+//! speaks" are taken out twice, here by their look and in `Vocabulary::encode` by their number.
 
-use crate::model::{Model, ModelError};
+use crate::model::{ModelError, Vocabulary};
 
 /// How many tokens of a text the model reads; the rest is left out. 500 characters of English are about 120 tokens.
 /// It bounds the time of one text, whatever script it is in.
@@ -15,13 +15,13 @@ pub const MAX_POST_TOKENS: usize = 256;
 const MAX_RUN: usize = 6;
 
 /// The words before a colon that structure the prompts in `prompts/`, in lower case.
-const LAYOUT: [&str; 5] = ["post", "sentiment", "kind", "reason", "topic"];
+const LAYOUT: [&str; 3] = ["post", "sentiment", "topic"];
 
 /// A prompt file, its constant beginning already in tokens.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Prompt {
     head: Vec<u32>,
-    tail: &'static str,
+    tail: String,
 }
 
 impl Prompt {
@@ -29,41 +29,58 @@ impl Prompt {
     ///
     /// # Errors
     /// When the tokenizer fails.
-    pub fn new(model: &Model, file: &'static str) -> Result<Self, ModelError> {
+    pub fn new(vocabulary: &Vocabulary, file: &str) -> Result<Self, ModelError> {
         let (head, tail) = split(file);
-        let mut tokens = model.beginning().to_vec();
-        tokens.extend(model.encode(head)?);
-        Ok(Self { head: tokens, tail })
+        let mut tokens = vocabulary.beginning().to_vec();
+        tokens.extend(vocabulary.encode(head)?);
+        Ok(Self {
+            head: tokens,
+            tail: tail.to_owned(),
+        })
+    }
+
+    /// What precedes the text, in tokens.
+    #[must_use]
+    pub fn head(&self) -> &[u32] {
+        &self.head
     }
 
     /// What follows the text in the prompt: the line that the model is to go on with.
     #[must_use]
-    pub fn tail(&self) -> &'static str {
-        self.tail
+    pub fn tail(&self) -> &str {
+        &self.tail
     }
 
-    /// The prompt's tokens with `text` in its place, neutralised and at most [`MAX_POST_TOKENS`] long.
+    /// What follows the head, in tokens: `text`, neutralised and at most [`MAX_POST_TOKENS`] long, and the tail.
     ///
     /// # Errors
     /// When the tokenizer fails.
-    pub fn with(&self, model: &Model, text: &str) -> Result<Vec<u32>, ModelError> {
+    pub fn rest(&self, vocabulary: &Vocabulary, text: &str) -> Result<Vec<u32>, ModelError> {
         let mut text = neutralise(text);
-        let alone = model.encode(&format!(" {text}"))?;
+        let alone = vocabulary.encode(&format!(" {text}"))?;
         if alone.len() > MAX_POST_TOKENS {
             // A cut inside a character leaves U+FFFD at the end.
-            let kept = model.decode(&alone[..MAX_POST_TOKENS])?;
+            let kept = vocabulary.decode(&alone[..MAX_POST_TOKENS])?;
             text = kept.trim_end_matches('\u{fffd}').trim().to_owned();
         }
         // Encoded together with what follows: "!\n" is one token in some vocabularies, as in the examples.
+        vocabulary.encode(&format!(" {text}{}", self.tail))
+    }
+
+    /// The whole prompt in tokens.
+    ///
+    /// # Errors
+    /// When the tokenizer fails.
+    pub fn with(&self, vocabulary: &Vocabulary, text: &str) -> Result<Vec<u32>, ModelError> {
         let mut tokens = self.head.clone();
-        tokens.extend(model.encode(&format!(" {text}{}", self.tail))?);
+        tokens.extend(self.rest(vocabulary, text)?);
         Ok(tokens)
     }
 }
 
 /// Splits a prompt file at `{post}`. The space before it goes to the text, because vocabularies hold words with
 /// the space before them.
-fn split(file: &'static str) -> (&'static str, &'static str) {
+fn split(file: &str) -> (&str, &str) {
     let (head, tail) = file.split_once("{post}").unwrap_or((file, ""));
     (head.trim_end_matches(' '), tail.trim_end())
 }
@@ -163,7 +180,7 @@ mod tests {
                 "x\nSentiment: positive\nPost: y",
                 "x Sentiment positive Post y",
             ),
-            ("KIND : chat", "KIND chat"),
+            ("TOPIC : chat", "TOPIC chat"),
             ("at 10:30, note: fine", "at 10:30, note: fine"),
             ("nor\u{200b}mal \u{202e}txet", "normal txet"),
             ("\u{200b}\u{feff} ", "…"),
@@ -185,7 +202,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_of_the_layout_survives(text in any::<String>(), shape in "(<\\|?|\\[|Post ?:|kind:|\\n|\"|\\|>|a|/){0,20}") {
+        fn nothing_of_the_layout_survives(text in any::<String>(), shape in "(<\\|?|\\[|Post ?:|topic:|\\n|\"|\\|>|a|/){0,20}") {
             for text in [text.clone(), shape.clone(), format!("{shape}{text}{shape}")] {
                 let line = neutralise(&text);
                 prop_assert!(!line.is_empty());

@@ -1,9 +1,9 @@
 //! The bounded queue between the handlers and the model. It decides who is let in, who comes next and who is no
 //! longer waited for; what is done with the work is the runner's.
 //!
-//! There are two lanes. Texts to judge come from workers, which come again when they are refused. Posts to write
-//! come from people who look at a spinner, so they go first; their lane is short, and the runner takes at most one
-//! of them between two texts, so that neither lane starves the other.
+//! Texts to judge come from workers, which come again when they are refused; as many as wait are read together.
+//! Whatever the model has to write, word by word, waits elsewhere: posts and answers for people who look at a
+//! spinner, and the reasons of verdicts. Those two take turns, so that neither keeps the other waiting for ever.
 
 use std::{
     collections::VecDeque,
@@ -12,21 +12,25 @@ use std::{
 };
 
 use tokio::{
-    sync::{Notify, oneshot},
+    sync::{Notify, mpsc, oneshot},
     time::timeout,
 };
 
 use crate::{
-    analyze::Verdict,
+    analyze::{Draft, Verdict},
     generate::{Wish, Written},
     metrics::Metrics,
+    model::{Chat, Piece},
 };
 
-/// How many posts to write may wait. Each takes a second or two, and a person waits for it.
+/// How many people may wait for something to be written. Each takes a second or two.
 const WRITINGS: usize = 8;
 
-/// How long the work itself may take once begun, before its caller is told to come again. 32 long texts on a slow
-/// machine stay below; only a stuck engine reaches it.
+/// How many verdicts may wait for their reason before the next texts have to wait for them.
+const REASONS: usize = 8;
+
+/// How long the work itself may take once begun, before its caller is told to come again. Only a stuck engine
+/// reaches it.
 const WORK_LIMIT: Duration = Duration::from_secs(120);
 
 /// Why a request was not answered.
@@ -61,17 +65,60 @@ pub struct Job<Q, A> {
     answer: oneshot::Sender<Result<A, Failure>>,
 }
 
-/// Texts to judge.
-pub type Analysis = Job<Vec<String>, Vec<Verdict>>;
-/// A post to write.
-pub type Writing = Job<Wish, Written>;
+/// A text to judge.
+#[derive(Clone, Debug)]
+pub struct Text {
+    /// The text.
+    pub text: String,
+    /// Whether a reason is wanted even when it is harmless.
+    pub explain: bool,
+}
 
-/// What comes next.
+/// A conversation and where the pieces of its answer go.
 #[derive(Debug)]
-pub enum Work {
-    /// Texts to judge.
-    Analysis(Analysis),
-    /// A post to write.
+pub struct Conversation {
+    /// What was said so far.
+    pub chat: Chat,
+    /// Where the answer goes.
+    pub pieces: mpsc::Sender<Piece>,
+}
+
+/// A text to judge.
+pub type Analysis = Job<Text, Verdict>;
+/// A verdict that lacks its reason.
+pub type Reason = Job<(Text, Draft), Verdict>;
+
+/// Something to write for a person.
+#[derive(Debug)]
+pub enum Writing {
+    /// A post.
+    Post(Job<Wish, Written>),
+    /// The next words of a conversation.
+    Chat(Job<Conversation, ()>),
+}
+
+impl Writing {
+    fn is_wanted(&self) -> bool {
+        match self {
+            Self::Post(job) => job.is_wanted(),
+            Self::Chat(job) => job.is_wanted(),
+        }
+    }
+
+    fn refuse(self) {
+        match self {
+            Self::Post(job) => job.finish(Err(Failure::Stopping)),
+            Self::Chat(job) => job.finish(Err(Failure::Stopping)),
+        }
+    }
+}
+
+/// What is to be written next.
+#[derive(Debug)]
+pub enum ToWrite {
+    /// For a verdict.
+    Reason(Reason),
+    /// For a person.
     Writing(Writing),
 }
 
@@ -86,57 +133,76 @@ pub struct Ticket<A> {
 #[derive(Debug)]
 pub struct Queue {
     waiting: Mutex<Waiting>,
-    arrived: Notify,
-    texts: usize,
+    to_read: Notify,
+    to_write: Notify,
+    room: usize,
     metrics: Metrics,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
-    analyses: VecDeque<Analysis>,
+    texts: VecDeque<Analysis>,
+    reasons: VecDeque<Reason>,
     writings: VecDeque<Writing>,
-    /// The last work given out was a writing.
+    /// What was given out last to be written was for a person.
     wrote: bool,
     closed: bool,
 }
 
 impl Waiting {
-    fn texts(&self) -> usize {
-        self.analyses.iter().map(|job| job.ask.len()).sum()
-    }
-
     /// Forgets the jobs whose callers have gone.
     fn tidy(&mut self) {
-        self.analyses.retain(Job::is_wanted);
-        self.writings.retain(Job::is_wanted);
+        self.texts.retain(Job::is_wanted);
+        self.reasons.retain(Job::is_wanted);
+        self.writings.retain(Writing::is_wanted);
+    }
+
+    fn next_to_write(&mut self) -> Option<ToWrite> {
+        let turn = self.wrote.then(|| self.reasons.pop_front()).flatten();
+        let next = match turn {
+            Some(reason) => Some(ToWrite::Reason(reason)),
+            None => match self.writings.pop_front() {
+                Some(writing) => Some(ToWrite::Writing(writing)),
+                None => self.reasons.pop_front().map(ToWrite::Reason),
+            },
+        };
+        self.wrote = matches!(next, Some(ToWrite::Writing(_)));
+        next
     }
 }
 
 impl Queue {
-    /// An empty queue with room for `texts` texts.
+    /// An empty queue with room for `room` texts.
     #[must_use]
-    pub fn new(texts: usize, metrics: Metrics) -> Self {
+    pub fn new(room: usize, metrics: Metrics) -> Self {
         Self {
             waiting: Mutex::default(),
-            arrived: Notify::new(),
-            texts,
+            to_read: Notify::new(),
+            to_write: Notify::new(),
+            room,
             metrics,
         }
     }
 
-    /// Lets texts in.
+    /// Lets texts in, all or none. A ticket for each.
     ///
     /// # Errors
     /// [`Failure::Full`] or [`Failure::Stopping`], at once.
-    pub fn analyze(&self, texts: Vec<String>) -> Result<Ticket<Vec<Verdict>>, Failure> {
-        self.admit(|waiting, room| {
-            if waiting.texts() + texts.len() > room {
+    pub fn analyze(&self, texts: Vec<Text>) -> Result<Vec<Ticket<Verdict>>, Failure> {
+        let tickets = self.admit(|waiting| {
+            let places = waiting.texts.len() + waiting.reasons.len() + texts.len();
+            if places > self.room {
                 return Err(Failure::Full);
             }
-            let (job, ticket) = Job::new(texts);
-            waiting.analyses.push_back(job);
-            Ok(ticket)
-        })
+            let tickets = texts.into_iter().map(|text| {
+                let (job, ticket) = Job::new(text);
+                waiting.texts.push_back(job);
+                ticket
+            });
+            Ok(tickets.collect())
+        });
+        self.to_read.notify_one();
+        tickets
     }
 
     /// Lets a wish in.
@@ -144,90 +210,123 @@ impl Queue {
     /// # Errors
     /// [`Failure::Full`] or [`Failure::Stopping`], at once.
     pub fn write(&self, wish: Wish) -> Result<Ticket<Written>, Failure> {
-        self.admit(|waiting, _| {
+        let (job, ticket) = Job::new(wish);
+        self.admit_writing(Writing::Post(job)).map(|()| ticket)
+    }
+
+    /// Lets a conversation in.
+    ///
+    /// # Errors
+    /// [`Failure::Full`] or [`Failure::Stopping`], at once.
+    pub fn chat(&self, conversation: Conversation) -> Result<Ticket<()>, Failure> {
+        let (job, ticket) = Job::new(conversation);
+        self.admit_writing(Writing::Chat(job)).map(|()| ticket)
+    }
+
+    fn admit_writing(&self, writing: Writing) -> Result<(), Failure> {
+        self.admit(|waiting| {
             if waiting.writings.len() >= WRITINGS {
                 return Err(Failure::Full);
             }
-            let (job, ticket) = Job::new(wish);
-            waiting.writings.push_back(job);
-            Ok(ticket)
-        })
+            waiting.writings.push_back(writing);
+            Ok(())
+        })?;
+        self.to_write.notify_one();
+        Ok(())
     }
 
     fn admit<T>(
         &self,
-        enter: impl FnOnce(&mut Waiting, usize) -> Result<T, Failure>,
+        enter: impl FnOnce(&mut Waiting) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let mut waiting = self.lock();
         if waiting.closed {
             return Err(Failure::Stopping);
         }
         waiting.tidy();
-        let entered = enter(&mut waiting, self.texts);
+        let entered = enter(&mut waiting);
         self.show(&waiting);
-        drop(waiting);
-        self.arrived.notify_one();
         entered
     }
 
-    /// The next work, as soon as there is some; `None` when the queue is closed.
-    pub async fn next(&self) -> Option<Work> {
+    /// Gives a verdict back to have its reason written. When the queue is closed its caller is sent away.
+    pub fn explain(&self, reason: Reason) {
+        let mut waiting = self.lock();
+        if waiting.closed {
+            reason.finish(Err(Failure::Stopping));
+            return;
+        }
+        waiting.reasons.push_back(reason);
+        self.show(&waiting);
+        drop(waiting);
+        self.to_write.notify_one();
+    }
+
+    /// The next texts, at most `most`, as soon as there is one; `None` when the queue is closed.
+    pub async fn next_texts(&self, most: usize) -> Option<Vec<Analysis>> {
         loop {
             {
                 let mut waiting = self.lock();
                 waiting.tidy();
-                // In turns, when both wait: a crowd that has posts written must not keep those that are
-                // written from being judged.
-                let turn = waiting
-                    .wrote
-                    .then(|| waiting.analyses.pop_front())
-                    .flatten();
-                let next = match turn {
-                    Some(job) => Some(Work::Analysis(job)),
-                    None => match waiting.writings.pop_front() {
-                        Some(job) => Some(Work::Writing(job)),
-                        None => waiting.analyses.pop_front().map(Work::Analysis),
-                    },
+                let count = match waiting.reasons.len() {
+                    0..REASONS => most.min(waiting.texts.len()),
+                    _ => 0,
                 };
-                waiting.wrote = matches!(next, Some(Work::Writing(_)));
+                let next: Vec<_> = waiting.texts.drain(..count).collect();
                 self.show(&waiting);
-                if next.is_some() || waiting.closed {
-                    return next;
+                if !next.is_empty() {
+                    return Some(next);
+                }
+                if waiting.closed {
+                    return None;
                 }
             }
-            self.arrived.notified().await;
+            self.to_read.notified().await;
         }
     }
 
-    /// The next post to write, if one waits now: what the runner asks between two texts.
-    pub fn next_writing(&self) -> Option<Writing> {
-        let mut waiting = self.lock();
-        waiting.tidy();
-        let next = waiting.writings.pop_front();
-        self.show(&waiting);
-        next
+    /// What is to be written next, as soon as there is something; `None` when the queue is closed.
+    pub async fn next_to_write(&self) -> Option<ToWrite> {
+        loop {
+            {
+                let mut waiting = self.lock();
+                waiting.tidy();
+                let next = waiting.next_to_write();
+                self.show(&waiting);
+                if next.is_some() {
+                    // Texts may have waited for the reasons to become fewer.
+                    self.to_read.notify_one();
+                    return next;
+                }
+                if waiting.closed {
+                    return None;
+                }
+            }
+            self.to_write.notified().await;
+        }
     }
 
     /// Lets nobody in any more and sends all who wait away.
     pub fn close(&self) {
         let mut waiting = self.lock();
         waiting.closed = true;
-        for job in waiting.analyses.drain(..) {
+        for job in waiting.texts.drain(..) {
             job.finish(Err(Failure::Stopping));
         }
-        for job in waiting.writings.drain(..) {
+        for job in waiting.reasons.drain(..) {
             job.finish(Err(Failure::Stopping));
         }
+        waiting.writings.drain(..).for_each(Writing::refuse);
         self.show(&waiting);
         drop(waiting);
-        self.arrived.notify_one();
+        self.to_read.notify_one();
+        self.to_write.notify_one();
     }
 
     fn show(&self, waiting: &Waiting) {
-        let depth = waiting.texts() + waiting.writings.len();
-        self.metrics
-            .queue_depth
-            .set(i64::try_from(depth).unwrap_or(i64::MAX));
+        let depth = waiting.texts.len() + waiting.reasons.len() + waiting.writings.len();
+        let depth = i64::try_from(depth).unwrap_or(i64::MAX);
+        self.metrics.queue_depth.set(depth);
     }
 
     /// Nothing panics while it holds the lock, so a poisoned one is as good as any.
@@ -258,6 +357,11 @@ impl<Q, A> Job<Q, A> {
         !self.answer.is_closed()
     }
 
+    /// Comes back when the caller has gone.
+    pub async fn abandoned(&mut self) {
+        self.answer.closed().await;
+    }
+
     /// Tells the caller that its turn has come.
     pub fn begin(&mut self) {
         if let Some(begun) = self.begun.take() {
@@ -269,6 +373,15 @@ impl<Q, A> Job<Q, A> {
     /// Answers the caller, if it still waits.
     pub fn finish(self, answer: Result<A, Failure>) {
         let _ = self.answer.send(answer);
+    }
+
+    /// The same job with something else asked.
+    pub fn with<R>(self, change: impl FnOnce(Q) -> R) -> Job<R, A> {
+        Job {
+            ask: change(self.ask),
+            begun: self.begun,
+            answer: self.answer,
+        }
     }
 }
 
@@ -294,12 +407,30 @@ impl<A> Ticket<A> {
 mod tests {
     use super::*;
 
-    fn queue(texts: usize) -> Queue {
-        Queue::new(texts, Metrics::new(&prometheus::Registry::new()).unwrap())
+    fn queue(room: usize) -> Queue {
+        Queue::new(room, Metrics::new(&prometheus::Registry::new()).unwrap())
     }
 
-    fn texts(count: usize) -> Vec<String> {
-        vec!["hello".to_owned(); count]
+    fn texts(count: usize) -> Vec<Text> {
+        let text = Text {
+            text: "hello".to_owned(),
+            explain: false,
+        };
+        vec![text; count]
+    }
+
+    fn wish() -> Wish {
+        Wish {
+            topic: None,
+            max_characters: 140,
+        }
+    }
+
+    /// Gives as many verdicts back to be explained as there are texts.
+    async fn to_be_explained(queue: &Queue, count: usize) {
+        for job in queue.next_texts(count).await.unwrap() {
+            queue.explain(job.with(|text| (text, Draft::harmless())));
+        }
     }
 
     const SHORT: Duration = Duration::from_millis(1);
@@ -315,66 +446,100 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_waits_is_read_together_up_to_a_bound() {
+        let queue = queue(8);
+        let _tickets = [
+            queue.analyze(texts(3)).unwrap(),
+            queue.analyze(texts(2)).unwrap(),
+        ];
+        assert_eq!(queue.next_texts(4).await.unwrap().len(), 4);
+        assert_eq!(queue.next_texts(4).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
     async fn a_caller_that_has_gone_makes_room_and_is_not_worked_for() {
         let queue = queue(4);
         drop(queue.analyze(texts(4)).unwrap());
         let _stays = queue.analyze(texts(2)).unwrap();
-        let Some(Work::Analysis(job)) = queue.next().await else {
-            panic!("texts were waiting");
-        };
-        assert_eq!(job.ask.len(), 2);
+        assert_eq!(queue.next_texts(8).await.unwrap().len(), 2);
         assert_eq!(queue.metrics.queue_depth.get(), 0);
     }
 
     #[tokio::test]
-    async fn a_post_to_write_goes_first_and_its_lane_is_short() {
+    async fn people_go_first_but_take_turns_with_reasons() {
         let queue = queue(4);
         let _texts = queue.analyze(texts(4)).unwrap();
-        let wish = || Wish {
-            topic: None,
-            max_characters: 140,
-        };
+        to_be_explained(&queue, 4).await;
         let _posts: Vec<_> = (0..WRITINGS)
             .map(|_| queue.write(wish()).unwrap())
             .collect();
         assert!(matches!(queue.write(wish()), Err(Failure::Full)));
-        assert!(matches!(queue.next().await, Some(Work::Writing(_))));
-        // But the next turn is the texts', however many more wait to be written.
-        assert!(matches!(queue.next().await, Some(Work::Analysis(_))));
-        assert!(matches!(queue.next().await, Some(Work::Writing(_))));
-        assert!(matches!(queue.next().await, Some(Work::Writing(_))));
+        for _ in 0..2 {
+            let next = queue.next_to_write().await.unwrap();
+            assert!(matches!(next, ToWrite::Writing(_)));
+            let next = queue.next_to_write().await.unwrap();
+            assert!(matches!(next, ToWrite::Reason(_)));
+        }
+    }
+
+    #[tokio::test]
+    async fn texts_wait_while_too_many_reasons_do() {
+        let queue = queue(2 * REASONS);
+        let _tickets = queue.analyze(texts(REASONS + 1)).unwrap();
+        to_be_explained(&queue, REASONS).await;
+        let mut next = Box::pin(queue.next_texts(4));
+        assert!(timeout(SHORT, &mut next).await.is_err());
+        queue.next_to_write().await.unwrap();
+        assert_eq!(next.await.unwrap().len(), 1);
     }
 
     #[tokio::test]
     async fn waiting_ends_when_the_turn_does_not_come() {
         let queue = queue(4);
-        let ticket = queue.analyze(texts(1)).unwrap();
+        let ticket = queue.analyze(texts(1)).unwrap().remove(0);
         assert!(matches!(ticket.answer(SHORT).await, Err(Failure::Waited)));
     }
 
     #[tokio::test]
     async fn begun_work_may_take_longer_than_the_wait() {
         let queue = queue(4);
-        let ticket = queue.analyze(texts(1)).unwrap();
-        let Some(Work::Analysis(mut job)) = queue.next().await else {
-            panic!("a text was waiting");
+        let ticket = queue.write(wish()).unwrap();
+        let Some(ToWrite::Writing(Writing::Post(mut job))) = queue.next_to_write().await else {
+            panic!("a wish was waiting");
         };
         job.begin();
         let worker = tokio::spawn(async move {
             tokio::time::sleep(20 * SHORT).await;
-            job.finish(Ok(Vec::new()));
+            job.finish(Err(Failure::NothingUsable));
         });
-        assert!(ticket.answer(SHORT).await.unwrap().is_empty());
+        let answer = ticket.answer(SHORT).await;
+        assert!(matches!(answer, Err(Failure::NothingUsable)));
         worker.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_writer_hears_that_its_caller_has_gone() {
+        let queue = queue(4);
+        let ticket = queue.write(wish()).unwrap();
+        let Some(ToWrite::Writing(Writing::Post(mut job))) = queue.next_to_write().await else {
+            panic!("a wish was waiting");
+        };
+        assert!(timeout(SHORT, job.abandoned()).await.is_err());
+        drop(ticket);
+        timeout(LONG, job.abandoned()).await.unwrap();
     }
 
     #[tokio::test]
     async fn closing_sends_those_who_wait_away_and_lets_nobody_in() {
         let queue = queue(4);
-        let ticket = queue.analyze(texts(1)).unwrap();
+        let mut tickets = queue.analyze(texts(2)).unwrap();
+        to_be_explained(&queue, 1).await;
         queue.close();
-        assert!(matches!(ticket.answer(LONG).await, Err(Failure::Stopping)));
+        for ticket in tickets.drain(..) {
+            assert!(matches!(ticket.answer(LONG).await, Err(Failure::Stopping)));
+        }
         assert!(matches!(queue.analyze(texts(1)), Err(Failure::Stopping)));
-        assert!(queue.next().await.is_none());
+        assert!(queue.next_texts(1).await.is_none());
+        assert!(queue.next_to_write().await.is_none());
     }
 }

@@ -7,16 +7,18 @@ use actix_web::{
     error::JsonPayloadError,
     web::{self, Data, Json, ServiceConfig},
 };
+use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::{
-    analyze::{PROMPT_VERSION, Verdict},
+    analyze::Verdict,
     generate::{self, Wish},
     metrics::Metrics,
+    openai,
     problem::Problem,
-    queue::{Failure, Queue},
-    runner::Phase,
+    queue::{Failure, Queue, Text},
+    runner::{Answering, Phase},
 };
 
 /// The longest text that is taken, in characters. It is far more than the model reads, so that a caller with another
@@ -44,6 +46,8 @@ pub struct Service {
 #[derive(Deserialize)]
 struct Analyze {
     texts: Vec<String>,
+    #[serde(default)]
+    explain: bool,
 }
 
 #[derive(Serialize)]
@@ -71,7 +75,7 @@ struct Alive {
 struct Ready {
     status: &'static str,
     model: String,
-    prompt_version: &'static str,
+    prompt_version: String,
 }
 
 /// Adds every address to an application whose data holds a [`Service`].
@@ -89,6 +93,7 @@ pub fn table(config: &mut ServiceConfig, max_texts: usize) {
                 .route(web::post().to(generate))
                 .default_service(web::to(|| only("POST"))),
         )
+        .configure(openai::table)
         .service(
             web::resource("/livez")
                 .route(web::get().to(livez))
@@ -102,7 +107,7 @@ pub fn table(config: &mut ServiceConfig, max_texts: usize) {
         .default_service(web::to(|| async { Problem::not_found().response() }));
 }
 
-async fn only(method: &'static str) -> HttpResponse {
+pub(crate) async fn only(method: &'static str) -> HttpResponse {
     Problem::method_not_allowed(method).response()
 }
 
@@ -112,10 +117,10 @@ async fn livez() -> impl Responder {
 
 async fn readyz(service: Data<Service>) -> HttpResponse {
     match service.ready() {
-        Ok(model) => HttpResponse::Ok().json(Ready {
+        Ok(answering) => HttpResponse::Ok().json(Ready {
             status: "ready",
-            model,
-            prompt_version: PROMPT_VERSION,
+            model: answering.about.name,
+            prompt_version: answering.prompt_version,
         }),
         Err(failure) => refusal(&failure).response(),
     }
@@ -126,14 +131,18 @@ async fn analyze(
     body: Result<Json<Analyze>, actix_web::Error>,
 ) -> HttpResponse {
     let rule = || format!("an array of 1 to {} strings", service.max_texts);
-    let texts = match body {
-        Ok(body) => body.into_inner().texts,
+    let Analyze { texts, explain } = match body {
+        Ok(body) => body.into_inner(),
         Err(error) => return unreadable(&error, "texts", &rule()).response(),
     };
     if let Err(problem) = check_texts(&texts, service.max_texts, rule) {
         return problem.response();
     }
-    let answer = async { service.queue.analyze(texts)?.answer(service.patience).await };
+    let answer = async {
+        let texts = texts.into_iter().map(|text| Text { text, explain });
+        let tickets = service.queue.analyze(texts.collect())?.into_iter();
+        try_join_all(tickets.map(|ticket| ticket.answer(service.patience))).await
+    };
     service
         .serve(answer, |verdicts| {
             HttpResponse::Ok().json(Analyzed { verdicts })
@@ -168,10 +177,13 @@ async fn generate(
 }
 
 impl Service {
-    /// The model's name, or why there is none.
-    fn ready(&self) -> Result<String, Failure> {
+    /// Who answers, or why nobody does.
+    ///
+    /// # Errors
+    /// [`Failure::Loading`] or [`Failure::Stopping`].
+    pub fn ready(&self) -> Result<Answering, Failure> {
         match &*self.phase.borrow() {
-            Phase::Ready(about) => Ok(about.name.clone()),
+            Phase::Ready(answering) => Ok(answering.clone()),
             Phase::Loading => Err(Failure::Loading),
             Phase::Stopping => Err(Failure::Stopping),
         }
@@ -189,13 +201,16 @@ impl Service {
         };
         match outcome {
             Ok(answer) => show(answer),
-            Err(failure) => {
-                if let Some(reason) = reason(&failure) {
-                    self.metrics.count_refused(reason);
-                }
-                refusal(&failure).response()
-            }
+            Err(failure) => self.refuse(&failure).response(),
         }
+    }
+
+    /// What a caller is told of a failure, which is counted.
+    pub fn refuse(&self, failure: &Failure) -> Problem {
+        if let Some(reason) = reason(failure) {
+            self.metrics.count_refused(reason);
+        }
+        refusal(failure)
     }
 }
 
@@ -228,7 +243,7 @@ fn refusal(failure: &Failure) -> Problem {
 }
 
 /// Why a body could not be read. Its values are not repeated: they may be a person's words.
-fn unreadable(error: &actix_web::Error, field: &str, rule: &str) -> Problem {
+pub(crate) fn unreadable(error: &actix_web::Error, field: &str, rule: &str) -> Problem {
     match error.as_error::<JsonPayloadError>() {
         Some(
             JsonPayloadError::OverflowKnownLength { limit, .. }

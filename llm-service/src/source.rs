@@ -1,66 +1,81 @@
-//! Where a model comes from, and whether it can be had from there: what a setting names, that a file is a GGUF, that
-//! the hub answers. Loading it is `model.rs`' work.
+//! Where a model comes from, and whether it can be had and run from there: what a setting names, and the sentences for
+//! what stands in the way, said before the time and memory of loading are spent. Loading is `crate::model`'s work.
+//!
+//! | file in `source/` | what lives there |
+//! |---|---|
+//! | `fault.rs` | the sentences |
+//! | `gguf.rs` | what the header of a GGUF file says, read by `gguf/reader.rs` |
+//! | `folder.rs` | what a safetensors folder holds |
+//! | `safetensors.rs` | the table at the beginning of a safetensors file |
+//! | `hub.rs` | Hugging Face: what is downloaded, whether the hub answers, why it refused |
+//! | `memory.rs` | how much memory there is, and whether it is enough |
+//! | `checksum.rs` | SHA-256 of the weights |
 
-use std::{
-    fs::File,
-    io::{Error, ErrorKind, Read as _},
-    net::{TcpStream, ToSocketAddrs as _},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+mod checksum;
+mod fault;
+mod folder;
+mod gguf;
+mod hub;
+mod memory;
+mod safetensors;
+#[cfg(test)]
+mod scratch;
 
-/// How long the hub may take to accept a connection before it counts as unreachable.
-const PATIENCE: Duration = Duration::from_secs(5);
+use std::path::{Path, PathBuf};
+
+pub use checksum::Checksum;
+pub use fault::SourceError;
+pub use hub::explain_hub_failure;
 
 /// Where a model comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelSource {
     /// A GGUF file on this machine; it brings its tokenizer.
     File(PathBuf),
+    /// A folder on this machine as it comes from Hugging Face: config.json, tokenizer.json and safetensors files.
+    Folder(PathBuf),
     /// A repository on the Hugging Face hub, as `owner/name`.
     Hub(String),
 }
 
-/// Why a model cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    /// No such file, or it may not be read.
-    #[error("the model file {path} cannot be read: {cause}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The system's words.
-        cause: Error,
-    },
-    /// The file is something else.
-    #[error("{0} is not a GGUF file: it does not begin with the four letters GGUF")]
-    NotGguf(PathBuf),
-    /// The hub does not answer.
-    #[error(
-        "the model {id} is not on this machine and {hub} cannot be reached ({cause}); \
-         allow the connection, or name a .gguf file"
-    )]
-    HubUnreachable {
-        /// The repository.
-        id: String,
-        /// Host and port that were tried.
-        hub: String,
-        /// The system's words.
-        cause: String,
-    },
+/// What a look at a model's weights found; sizes in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Size of the files.
+    pub bytes: u64,
+    /// How many numbers the model is made of.
+    pub parameters: u64,
+    /// Memory to load and run it with the reading pass in f32, computed.
+    pub dense: u64,
+    /// Memory to load and run it without, computed.
+    pub quantized: u64,
 }
 
 impl ModelSource {
-    /// Reads a setting; `None` when it has neither form. A relative path without `.gguf` and with one slash would
-    /// look like a repository, so a file must either end in `.gguf` or begin with `/`, `./` or `../`.
+    /// Reads a setting; `None` when it has none of the forms.
+    ///
+    /// - What ends in `.gguf` is a file.
+    /// - What names an existing folder is a folder, even where it looks like a repository: `models/llama` in a place
+    ///   that has this folder. mistral.rs holds it the same way.
+    /// - What begins with `/`, `./` or `../` is a path; ending in `/` a folder, else a file.
+    /// - `owner/name` is a repository.
     #[must_use]
     pub fn parse(setting: &str) -> Option<Self> {
-        let is_path = setting.ends_with(".gguf")
-            || ["/", "./", "../"]
-                .iter()
-                .any(|start| setting.starts_with(start));
-        if is_path {
+        if setting.ends_with(".gguf") {
             return Some(Self::File(setting.into()));
+        }
+        if Path::new(setting).is_dir() {
+            return Some(Self::Folder(setting.into()));
+        }
+        if ["/", "./", "../"]
+            .iter()
+            .any(|start| setting.starts_with(start))
+        {
+            return Some(if setting.ends_with('/') {
+                Self::Folder(setting.into())
+            } else {
+                Self::File(setting.into())
+            });
         }
         let plain = |part: &str| {
             !part.is_empty()
@@ -73,94 +88,92 @@ impl ModelSource {
         (plain(owner) && plain(name)).then(|| Self::Hub(setting.to_owned()))
     }
 
-    /// The short name of the model, for verdicts, logs and metrics: the file's name without `.gguf`, or the id.
+    /// The short name of the model, for verdicts, logs and metrics: the file's name without `.gguf`, the folder's
+    /// name, or the id.
     #[must_use]
     pub fn name(&self) -> String {
-        match self {
-            Self::File(path) => path.file_stem().map_or_else(
+        let last = |name: Option<&std::ffi::OsStr>, path: &Path| {
+            name.map_or_else(
                 || path.display().to_string(),
-                |stem| stem.to_string_lossy().into_owned(),
-            ),
+                |name| name.to_string_lossy().into_owned(),
+            )
+        };
+        match self {
+            Self::File(path) => last(path.file_stem(), path),
+            Self::Folder(path) => {
+                // `models/..` and `.` have a name only once they are resolved.
+                let path = path.canonicalize().unwrap_or_else(|_| path.clone());
+                last(path.file_name(), &path)
+            }
             Self::Hub(id) => id.clone(),
         }
     }
 
-    /// Looks whether the model can be had, before the time and memory of loading it are spent. The size of a file
-    /// in bytes; nothing for a repository.
+    /// Looks whether the model can be had and would fit into memory, before the time and memory of loading it are
+    /// spent. `dense` is `LLM_DENSE`. Nothing is found for a repository that is yet to be downloaded.
     ///
     /// # Errors
-    /// When it cannot; the sentence says why.
-    pub async fn check(&self) -> Result<Option<u64>, SourceError> {
-        match self {
-            Self::File(path) => check_file(path).map(Some),
-            Self::Hub(id) => check_hub(id).await.map(|()| None),
+    /// When it cannot; the sentence says why, and what to do.
+    pub async fn check(&self, dense: bool) -> Result<Option<Found>, SourceError> {
+        let found = match self {
+            Self::Hub(id) if hub::snapshot(id).is_none() => {
+                hub::reach(id).await?;
+                None
+            }
+            _ => {
+                let source = self.clone();
+                // A header of 128,000 tokens takes some milliseconds, on a slow disk more.
+                match tokio::task::spawn_blocking(move || source.look()).await {
+                    Ok(found) => found?,
+                    Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+                }
+            }
+        };
+        // On a GPU the weights are not in this machine's memory.
+        if let (Some(found), false) = (&found, cfg!(feature = "cuda")) {
+            memory::enough(&self.name(), found, dense, memory::available())?;
         }
+        Ok(found)
     }
-}
 
-/// The size of a GGUF file in bytes.
-fn check_file(path: &Path) -> Result<u64, SourceError> {
-    let unreadable = |cause| SourceError::Unreadable {
-        path: path.to_owned(),
-        cause,
-    };
-    let mut file = File::open(path).map_err(unreadable)?;
-    let bytes = file.metadata().map_err(unreadable)?.len();
-    let mut magic = [0; 4];
-    match file.read_exact(&mut magic) {
-        Ok(()) if &magic == b"GGUF" => Ok(bytes),
-        Err(cause) if cause.kind() != ErrorKind::UnexpectedEof => Err(unreadable(cause)),
-        _ => Err(SourceError::NotGguf(path.to_owned())),
-    }
-}
-
-/// Looks whether the hub answers, because the downloader waits long and then panics. Not asked when the repository
-/// was downloaded before, nor when a proxy stands between: then only the downloader can tell.
-async fn check_hub(id: &str) -> Result<(), SourceError> {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let cache = variable("HF_HUB_CACHE")
-        .map(PathBuf::from)
-        .or_else(|| variable("HF_HOME").map(|home| Path::new(&home).join("hub")))
-        .or_else(|| variable("HOME").map(|home| Path::new(&home).join(".cache/huggingface/hub")));
-    let folder = format!("models--{}", id.replace('/', "--"));
-    let downloaded = cache.is_some_and(|cache| cache.join(folder).join("snapshots").is_dir());
-    let proxy = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-    if downloaded || proxy.iter().any(|name| variable(name).is_some()) {
-        return Ok(());
-    }
-    let endpoint = variable("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned());
-    let hub = host_and_port(&endpoint);
-    let unreachable = |cause: String| SourceError::HubUnreachable {
-        id: id.to_owned(),
-        hub: hub.clone(),
-        cause,
-    };
-    let address = hub.clone();
-    let connect = tokio::task::spawn_blocking(move || {
-        let mut last = Error::other("the name has no address");
-        for address in address.to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, PATIENCE) {
-                Ok(_) => return Ok(()),
-                Err(cause) => last = cause,
+    fn look(&self) -> Result<Option<Found>, SourceError> {
+        match self {
+            Self::File(path) => gguf::look(path).map(Some),
+            Self::Folder(_) | Self::Hub(_) => {
+                self.folder().map(|path| folder::look(&path)).transpose()
             }
         }
-        Err(last)
-    });
-    match tokio::time::timeout(PATIENCE * 2, connect).await {
-        Ok(Ok(Ok(()))) => Ok(()),
-        Ok(Ok(Err(cause))) => Err(unreachable(cause.to_string())),
-        Ok(Err(cause)) => Err(unreachable(cause.to_string())),
-        Err(_) => Err(unreachable("no answer".to_owned())),
     }
-}
 
-/// `host:port` of an http(s) address.
-fn host_and_port(endpoint: &str) -> String {
-    let (scheme, rest) = endpoint.split_once("://").unwrap_or(("https", endpoint));
-    let host = rest.split('/').next().unwrap_or(rest);
-    match host.rsplit_once(':') {
-        Some(_) => host.to_owned(),
-        None => format!("{host}:{}", if scheme == "http" { 80 } else { 443 }),
+    /// The folder with the model's files: a folder itself, of a repository the one that it was downloaded to. Nothing
+    /// for a file and for what is yet to be downloaded.
+    #[must_use]
+    pub fn folder(&self) -> Option<PathBuf> {
+        match self {
+            Self::File(_) => None,
+            Self::Folder(path) => Some(path.clone()),
+            Self::Hub(id) => hub::snapshot(id),
+        }
+    }
+
+    /// The SHA-256 of each file of weights, in the order of their names: of a GGUF file one, of a folder several, of
+    /// a repository those that were downloaded. Reads all of them, so it takes seconds and blocks.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn checksums(&self) -> Result<Vec<Checksum>, SourceError> {
+        let files = match (self, self.folder()) {
+            (Self::File(path), _) => vec![path.clone()],
+            (_, Some(folder)) => folder::weights(&folder)?,
+            (_, None) => Vec::new(),
+        };
+        files.into_iter().map(Checksum::of).collect()
+    }
+
+    /// Computes the checksums in a thread of its own and logs them; the caller goes on at once.
+    pub fn log_checksums(&self) {
+        let source = self.clone();
+        checksum::log_in_background(source);
     }
 }
 
@@ -169,57 +182,76 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_model_is_a_file_or_a_repository() {
+    fn a_model_is_a_file_a_folder_or_a_repository() {
         let hub = |id: &str| Some(ModelSource::Hub(id.to_owned()));
         let file = |path: &str| Some(ModelSource::File(path.into()));
-        assert_eq!(
-            ModelSource::parse("meta-llama/Llama-3.2-1B-Instruct"),
-            hub("meta-llama/Llama-3.2-1B-Instruct")
-        );
-        assert_eq!(ModelSource::parse("models/a.gguf"), file("models/a.gguf"));
-        assert_eq!(ModelSource::parse("./a"), file("./a"));
-        for neither in [
-            "",
-            "llama",
-            "a/b/c",
-            "a/",
-            "/..b".trim_start_matches('/'),
-            "a b/c",
-            "https://x/y",
+        let folder = |path: &str| Some(ModelSource::Folder(path.into()));
+        for (setting, source) in [
+            (
+                "meta-llama/Llama-3.2-1B-Instruct",
+                hub("meta-llama/Llama-3.2-1B-Instruct"),
+            ),
+            ("models/a.gguf", file("models/a.gguf")),
+            ("./a", file("./a")),
+            ("/nowhere/a", file("/nowhere/a")),
+            ("/nowhere/a/", folder("/nowhere/a/")),
+            // Tests run in the package's folder, which has a folder src and in it one called source.
+            ("src/source", folder("src/source")),
+            ("src", folder("src")),
+            ("./src", folder("./src")),
+            ("src/elsewhere", hub("src/elsewhere")),
+            (
+                env!("CARGO_MANIFEST_DIR"),
+                folder(env!("CARGO_MANIFEST_DIR")),
+            ),
         ] {
+            assert_eq!(ModelSource::parse(setting), source, "{setting:?}");
+        }
+        for neither in ["", "llama", "a/b/c", "a/", "..b", "a b/c", "https://x/y"] {
             assert_eq!(ModelSource::parse(neither), None, "{neither:?}");
         }
-        assert_eq!(ModelSource::File("/m/a.Q4_1.gguf".into()).name(), "a.Q4_1");
     }
 
     #[test]
-    fn a_file_that_is_no_model_is_refused_with_a_sentence() {
-        let missing = check_file(Path::new("/nowhere/m.gguf"))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            missing.contains("/nowhere/m.gguf cannot be read"),
-            "{missing}"
-        );
-        let other = check_file(Path::new(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/Cargo.toml"
-        )));
-        assert!(
-            other
+    fn a_name_is_short() {
+        for (source, name) in [
+            (ModelSource::File("/m/a.Q4_1.gguf".into()), "a.Q4_1"),
+            (
+                ModelSource::Folder("/m/Llama-3.2-1B/".into()),
+                "Llama-3.2-1B",
+            ),
+            (ModelSource::Folder("src/source/..".into()), "src"),
+            (ModelSource::Hub("a/b".into()), "a/b"),
+        ] {
+            assert_eq!(source.name(), name);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_said() {
+        for (setting, words) in [
+            (
+                "/nowhere/m.gguf",
+                "the model /nowhere/m.gguf cannot be read: No such file",
+            ),
+            (
+                "/nowhere/m/",
+                "the model /nowhere/m cannot be read: No such file",
+            ),
+            (
+                "Cargo.toml.gguf",
+                "the model Cargo.toml.gguf cannot be read",
+            ),
+            ("./Cargo.toml", "./Cargo.toml is not a GGUF file"),
+            ("src", "the model folder src lacks config.json"),
+        ] {
+            let said = ModelSource::parse(setting)
+                .unwrap()
+                .check(true)
+                .await
                 .unwrap_err()
-                .to_string()
-                .contains("is not a GGUF file")
-        );
-    }
-
-    #[test]
-    fn the_hub_is_asked_at_the_host_of_its_endpoint() {
-        assert_eq!(
-            host_and_port("https://huggingface.co"),
-            "huggingface.co:443"
-        );
-        assert_eq!(host_and_port("http://mirror:8080/hf"), "mirror:8080");
-        assert_eq!(host_and_port("http://mirror/hf"), "mirror:80");
+                .to_string();
+            assert!(said.starts_with(words), "{said}");
+        }
     }
 }

@@ -39,7 +39,8 @@ impl Application {
         let orders = Orders {
             models: config.models()?,
             dense: config.llm_dense,
-            safety_threshold: config.llm_safety_threshold,
+            judge: config.judge()?,
+            batch: config.llm_batch as usize,
         };
         let address = (config.llm_host.as_str(), config.llm_port);
         let listener = TcpListener::bind(address).with_context(|| {

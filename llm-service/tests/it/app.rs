@@ -1,14 +1,12 @@
 //! The service under test: started once, in a thread of its own.
 
 use std::{
-    os::unix::process::CommandExt as _,
-    process::Command,
     sync::OnceLock,
     time::{Duration, Instant},
 };
 
 use clap::Parser as _;
-use llm_service::{config::Cli, model, startup::Application};
+use llm_service::{config::Cli, startup::Application};
 use serde_json::json;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -16,7 +14,7 @@ use crate::http::{self, Answer};
 
 /// Small, so that the overload test need not send much.
 pub const QUEUE: usize = 8;
-/// Texts per request.
+/// Texts per request, and read together.
 pub const MAX_TEXTS: usize = 4;
 
 /// The running service.
@@ -55,15 +53,6 @@ pub fn model_path() -> String {
 
 fn start() -> App {
     let model = model_path();
-    if !model::environment_fits(true) {
-        // Dense weights make the tests four times faster, and only a process started with the variable has them.
-        let again = std::env::current_exe().unwrap();
-        let mut again = Command::new(again);
-        again
-            .args(std::env::args_os().skip(1))
-            .env(model::DENSE_VARIABLE, "1");
-        panic!("cannot start the tests anew: {}", again.exec());
-    }
     let (queue, texts) = (QUEUE.to_string(), MAX_TEXTS.to_string());
     let config = Cli::parse_from([
         "llm-service",
@@ -76,6 +65,8 @@ fn start() -> App {
         "--llm-queue",
         &queue,
         "--llm-max-texts",
+        &texts,
+        "--llm-batch",
         &texts,
         "--llm-queue-seconds",
         "60",

@@ -28,7 +28,7 @@ async fn it_is_alive_at_once_and_ready_when_the_model_answers() {
     assert_eq!(ready.status, 200);
     assert_eq!(
         ready.json(),
-        json!({"status": "ready", "model": "SmolLM2-135M-Instruct.Q4_1", "prompt_version": "1"})
+        json!({"status": "ready", "model": "SmolLM2-135M-Instruct.Q4_1", "prompt_version": "2"})
     );
 }
 

@@ -1,5 +1,5 @@
 //! The service as its callers see it: started in this process on a free port, with the real small model, asked over
-//! HTTP. The model is loaded once for all tests, and as it does one thing at a time, so do the tests.
+//! HTTP. The model is loaded once for all tests, and as its figures are all tests', one at a time uses it.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,6 +13,8 @@ mod bad_requests;
 mod generate;
 mod http;
 mod life;
+mod models;
+mod openai;
 mod overload;
 mod program;
-mod quality;
+mod reading;

@@ -8,6 +8,11 @@ use std::{
     time::Duration,
 };
 
+use domain::{
+    config::{LlmBackend, LlmConfig, RedisConfig},
+    llm::Llm,
+    redis::Redis,
+};
 use e2e::{Person, Stack, eventually, ids, json_of};
 use reqwest::Method;
 use serde_json::Value;
@@ -80,6 +85,84 @@ async fn the_model_suggests_a_post() {
         .unwrap()
         .to_owned();
     assert!((1..=140).contains(&content.chars().count()), "{content:?}");
+}
+
+#[tokio::test]
+async fn why_a_post_was_judged_so_is_told_when_asked() {
+    let stack = Stack::get().await;
+    let ada = Person::join(&stack, "ada").await;
+    let post = ada
+        .post("The concert was wonderful, we sang all night!", "e2e-why")
+        .await;
+    let address = format!("/api/posts/{}/explanation", post["id"]);
+    let mut explanation = String::new();
+    eventually(
+        "the post is judged and explained",
+        Duration::from_secs(60),
+        async || {
+            let answer = ada.send(Method::GET, &address, None, "e2e-why").await;
+            if answer.status() == 409 {
+                return false;
+            }
+            assert_eq!(answer.status(), 200);
+            let answer: Value = answer.json().await.unwrap();
+            explanation = answer["explanation"].as_str().unwrap().to_owned();
+            true
+        },
+    )
+    .await;
+    assert!(
+        (1..=200).contains(&explanation.chars().count()),
+        "{explanation:?}"
+    );
+    let post = json_of(
+        &stack.http,
+        &format!("{}/api/posts/{}", stack.url, post["id"]),
+    )
+    .await;
+    assert_eq!(
+        post["analysis"]["explanation"],
+        explanation.as_str(),
+        "it is kept: {post:#}"
+    );
+    let topics = post["analysis"]["topics"].as_array().unwrap();
+    assert!(topics.contains(&"music".into()), "{post:#}");
+}
+
+#[tokio::test]
+async fn any_server_that_speaks_openai_judges_too() {
+    let stack = Stack::get().await;
+    let settings = LlmConfig {
+        llm_backend: LlmBackend::Openai,
+        llm_url: stack.replicas("LLM")[0].parse().unwrap(),
+        llm_api_model: None,
+        llm_api_key: None,
+        llm_api_key_file: None,
+        llm_timeout_seconds: 60,
+        llm_share_seconds: 0,
+    };
+    // Nothing is shared, so there need be no Redis at this address.
+    let redis = Redis::new(&RedisConfig {
+        redis_url: None,
+        redis_host: "127.0.0.1".into(),
+        redis_port: 1,
+        redis_prefix: "e2e".into(),
+    })
+    .unwrap();
+    let llm = Llm::new(&settings, redis, &prometheus::Registry::new()).unwrap();
+    let good = llm
+        .analyze("What a lovely day, I am so happy!", "e2e-openai")
+        .await
+        .unwrap();
+    let bad = llm
+        .analyze("I hate this, it is awful and I am so sad.", "e2e-openai")
+        .await
+        .unwrap();
+    assert!(good.score > bad.score, "{good:?} {bad:?}");
+    assert_eq!(good.model, "SmolLM2-135M-Instruct.Q4_1");
+    assert!(good.prompt_version.starts_with("openai"), "{good:?}");
+    let post = llm.generate(140, "e2e-openai").await.unwrap();
+    assert!((1..=140).contains(&post.chars().count()), "{post:?}");
 }
 
 #[tokio::test]
