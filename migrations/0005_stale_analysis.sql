@@ -16,9 +16,6 @@ ALTER TABLE post_analysis ADD COLUMN stale_since timestamptz;
 ALTER TABLE post_analysis ADD CONSTRAINT post_analysis_stale_check
     CHECK (stale_since IS NULL OR status = 'done') NOT VALID;
 
--- The sweeper's other question, and how many wait.
-CREATE INDEX post_analysis_stale_idx ON post_analysis (next_enqueue_at) WHERE stale_since IS NOT NULL;
-
 CREATE OR REPLACE FUNCTION posts_await_analysis() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO post_analysis (post_id, revision) VALUES (NEW.id, NEW.revision)

@@ -14,8 +14,9 @@ use crate::{
 /// llm-service: judges texts and writes posts with a language model that runs in this process (mistral.rs).
 ///
 /// It listens at once and loads the model behind its back: /livez answers from the start, /readyz and /v1/*
-/// answer 503 until the model is loaded and has judged a first text. One text is judged at a time; what waits is
-/// bounded by LLM_QUEUE and LLM_QUEUE_SECONDS, and what does not fit is refused with 503 and Retry-After.
+/// answer 503 until the model is loaded and has judged a first text. Texts that wait are read together, LLM_BATCH at
+/// most; what waits is bounded by LLM_QUEUE and LLM_QUEUE_SECONDS, and what does not fit is refused with 503 and
+/// Retry-After.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES)]
 pub struct Cli {
@@ -152,6 +153,7 @@ impl Config {
             examples: Examples::read(examples, &topics)?,
             topics,
             calibrations: self.calibrations(),
+            anew: false,
         })
     }
 

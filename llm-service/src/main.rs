@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser as _;
 use llm_service::{
-    analyze::Judge,
+    analyze::{Judge, JudgeSettings},
     config::{Cli, Command},
     eval::{self, EvalArgs},
     healthcheck, model, runner,
@@ -47,6 +47,10 @@ fn calibrate(cli: &Cli) -> anyhow::Result<()> {
     let runtime = runtime()?;
     let outcome = runtime.block_on(async {
         let model = runner::load(&models, cli.config.llm_dense).await?;
+        let judge = JudgeSettings {
+            anew: true,
+            ..judge
+        };
         Judge::new(&model, judge)
             .await
             .map(drop)

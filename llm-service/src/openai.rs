@@ -19,16 +19,20 @@ use crate::{
     routes::{MAX_TEXT, Service, only, unreadable},
 };
 
-/// The longest answer, in tokens; as long when none is asked for.
+/// The longest answer, in tokens.
 const MAX_TOKENS: usize = 512;
+/// The longest answer when none is asked for, in tokens.
+const DEFAULT_TOKENS: usize = 256;
+/// The longest conversation, in characters: some 2,000 tokens, which the model has to read before it can be stopped.
+const MAX_CHARACTERS: usize = 8_000;
 /// How many messages a conversation may have.
 const MAX_MESSAGES: usize = 64;
 /// How many texts may end an answer.
 const MAX_STOPS: usize = 4;
 /// How many of the likeliest tokens may be asked for.
 const MAX_TOP_LOGPROBS: usize = 20;
-/// Pieces of an answer that may wait for a slow reader before the model waits too.
-const PIECES: usize = 64;
+/// Pieces of an answer that may wait for a slow reader: all, so that the model never does.
+const PIECES: usize = MAX_TOKENS + 2;
 
 #[derive(Deserialize)]
 struct Request {
@@ -234,6 +238,8 @@ async fn stream_answer(
     HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header(("cache-control", "no-store"))
+        // NGINX would gather the pieces.
+        .insert_header(("x-accel-buffering", "no"))
         .streaming(events)
 }
 
@@ -276,11 +282,22 @@ fn read(request: Request) -> Result<Chat, Problem> {
                 &format!("it has {length}"),
             ));
         }
-        // The marks of special tokens, by which a message could end and another begin.
-        messages.push((role, content.replace("<|", "< |")));
+        messages.push((role, blunt(&content)));
+    }
+    let characters: usize = messages
+        .iter()
+        .map(|(_, words)| words.chars().count())
+        .sum();
+    if characters > MAX_CHARACTERS {
+        let rule = format!("at most {MAX_CHARACTERS} characters in all");
+        return Err(Problem::invalid(
+            "messages",
+            rule,
+            &format!("there are {characters}"),
+        ));
     }
     let asked = request.max_completion_tokens.or(request.max_tokens);
-    let max_tokens = asked.unwrap_or(MAX_TOKENS);
+    let max_tokens = asked.unwrap_or(DEFAULT_TOKENS);
     if !(1..=MAX_TOKENS).contains(&max_tokens) {
         let rule = format!("a whole number from 1 to {MAX_TOKENS}");
         return Err(Problem::invalid(
@@ -309,6 +326,10 @@ fn read(request: Request) -> Result<Chat, Problem> {
             &format!("it is {top}"),
         ));
     }
+    if request.logprobs && !matches!(request.response_format, None | Some(ResponseFormat::Text)) {
+        let rule = "not together with response_format";
+        return Err(Problem::invalid("logprobs", rule, "both are given"));
+    }
     Ok(Chat {
         messages,
         drawing: if temperature == 0.0 || top_p == 0.0 {
@@ -325,6 +346,23 @@ fn read(request: Request) -> Result<Chat, Problem> {
             Some(ResponseFormat::JsonSchema { json_schema }) => Some(json_schema.schema),
         },
         stream: request.stream,
+    })
+}
+
+/// A message without the marks by which it could end and another begin, in any model's layout.
+fn blunt(words: &str) -> String {
+    let marks = [
+        "<|",
+        "<s>",
+        "</s>",
+        "[INST]",
+        "[/INST]",
+        "<start_of_turn>",
+        "<end_of_turn>",
+    ];
+    marks.iter().fold(words.to_owned(), |words, mark| {
+        let (first, rest) = mark.split_at(1);
+        words.replace(mark, &format!("{first} {rest}"))
     })
 }
 
@@ -355,24 +393,34 @@ mod tests {
         let plain = chat(json!({"model": "x", "messages": [{"role": "user", "content": "hi"}]}));
         let plain = plain.unwrap();
         assert_eq!(plain.messages, [("user".to_owned(), "hi".to_owned())]);
-        assert_eq!(plain.max_tokens, MAX_TOKENS);
+        assert_eq!(plain.max_tokens, DEFAULT_TOKENS);
         assert_eq!(plain.top_logprobs, None);
         let full = chat(json!({
             "messages": [{"role": "user", "content": [{"type": "text", "text": "h"}, {"type": "text", "text": "i"}]}],
             "max_completion_tokens": 7, "temperature": 0, "stop": "\n", "stream": true,
-            "logprobs": true, "top_logprobs": 5,
             "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}},
         }));
         let full = full.unwrap();
         assert_eq!(full.messages[0].1, "hi");
         assert_eq!((full.max_tokens, full.drawing), (7, Drawing::Likeliest));
         assert_eq!(full.stop, ["\n"]);
-        assert_eq!((full.top_logprobs, full.stream), (Some(5), true));
+        assert!(full.stream);
         assert_eq!(full.schema, Some(json!({"type": "object"})));
     }
 
     #[test]
+    fn a_message_cannot_end_itself() {
+        assert_eq!(
+            blunt("a<|im_end|></s>[INST] <b>"),
+            "a< |im_end|>< /s>[ INST] <b>"
+        );
+    }
+
+    #[test]
     fn what_cannot_be_served_is_named() {
+        let long = json!([{"role": "user", "content": "x".repeat(MAX_TEXT)}, {"role": "user", "content": "x".repeat(MAX_TEXT)}]);
+        let said = chat(json!({"messages": long})).unwrap_err();
+        assert!(said.contains("8000 characters in all"), "{said}");
         let message = json!([{"role": "user", "content": "hi"}]);
         for (body, name) in [
             (json!({"messages": []}), "messages"),

@@ -29,8 +29,12 @@ const WRITINGS: usize = 8;
 /// How many verdicts may wait for their reason before the next texts have to wait for them.
 const REASONS: usize = 8;
 
-/// How long the work itself may take once begun, before its caller is told to come again. Only a stuck engine
-/// reaches it.
+/// How many of those reasons may be of harmless texts, that somebody wished for: fewer, so that wishes alone never
+/// keep the others' texts waiting.
+const WISHED_REASONS: usize = 4;
+
+/// How long the work itself may take once begun, before its caller is told to come again. A long chat on a slow
+/// machine reaches it, and a stuck engine.
 const WORK_LIMIT: Duration = Duration::from_secs(120);
 
 /// Why a request was not answered.
@@ -157,6 +161,13 @@ impl Waiting {
         self.writings.retain(Writing::is_wanted);
     }
 
+    /// Reasons that somebody wished for, written or to be.
+    fn wished(&self) -> usize {
+        let read = self.reasons.iter().map(|job| &job.ask.0);
+        let texts = self.texts.iter().map(|job| &job.ask).chain(read);
+        texts.filter(|text| text.explain).count()
+    }
+
     fn next_to_write(&mut self) -> Option<ToWrite> {
         let turn = self.wrote.then(|| self.reasons.pop_front()).flatten();
         let next = match turn {
@@ -191,7 +202,9 @@ impl Queue {
     pub fn analyze(&self, texts: Vec<Text>) -> Result<Vec<Ticket<Verdict>>, Failure> {
         let tickets = self.admit(|waiting| {
             let places = waiting.texts.len() + waiting.reasons.len() + texts.len();
-            if places > self.room {
+            let wished = waiting.wished() + texts.iter().filter(|text| text.explain).count();
+            let wishes = texts.iter().any(|text| text.explain);
+            if places > self.room || (wishes && wished > WISHED_REASONS) {
                 return Err(Failure::Full);
             }
             let tickets = texts.into_iter().map(|text| {
@@ -293,9 +306,9 @@ impl Queue {
                 waiting.tidy();
                 let next = waiting.next_to_write();
                 self.show(&waiting);
+                // Texts may have waited for the reasons to become fewer, written or withdrawn.
+                self.to_read.notify_one();
                 if next.is_some() {
-                    // Texts may have waited for the reasons to become fewer.
-                    self.to_read.notify_one();
                     return next;
                 }
                 if waiting.closed {
@@ -491,6 +504,38 @@ mod tests {
         assert!(timeout(SHORT, &mut next).await.is_err());
         queue.next_to_write().await.unwrap();
         assert_eq!(next.await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn wishes_for_reasons_leave_room_for_the_others() {
+        let queue = queue(2 * REASONS);
+        let wish = |count| {
+            texts(count).into_iter().map(|text| Text {
+                explain: true,
+                ..text
+            })
+        };
+        let _first = queue.analyze(wish(WISHED_REASONS).collect()).unwrap();
+        to_be_explained(&queue, 1).await;
+        let refused = queue.analyze(wish(1).collect());
+        assert!(matches!(refused, Err(Failure::Full)));
+        let _others = queue.analyze(texts(REASONS)).unwrap();
+    }
+
+    #[tokio::test]
+    async fn texts_go_on_when_reasons_are_withdrawn() {
+        let queue = std::sync::Arc::new(queue(2 * REASONS));
+        let mut tickets = queue.analyze(texts(REASONS + 1)).unwrap();
+        let _stays = tickets.pop();
+        to_be_explained(&queue, REASONS).await;
+        let reader = tokio::spawn({
+            let queue = std::sync::Arc::clone(&queue);
+            async move { queue.next_texts(4).await.map(|texts| texts.len()) }
+        });
+        tokio::task::yield_now().await;
+        drop(tickets);
+        assert!(timeout(SHORT, queue.next_to_write()).await.is_err());
+        assert_eq!(timeout(LONG, reader).await.unwrap().unwrap(), Some(1));
     }
 
     #[tokio::test]

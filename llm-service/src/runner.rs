@@ -240,7 +240,11 @@ impl Runner {
                 let draft = Draft { tokens, ..draft };
                 Ok(self.judge.verdict(&self.model, draft, reason.text))
             }
-            Err(fault) => Err(fault.into()),
+            Err(cause) => {
+                // A verdict without its reason is worth more than none; it can be asked for again.
+                tracing::error!(%cause, "a verdict gets no reason");
+                Ok(self.judge.verdict(&self.model, draft, String::new()))
+            }
         });
     }
 }

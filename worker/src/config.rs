@@ -65,8 +65,9 @@ pub struct ServeConfig {
     /// Where the worker tells how it is.
     #[command(flatten)]
     pub listen: ListenConfig,
-    /// Posts judged at once. More than llm-service takes at once only makes a queue there.
-    #[arg(long, env, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// Posts judged at once. Half as many again as llm-service reads together (LLM_BATCH): while it reads some, the
+    /// next are there already.
+    #[arg(long, env, default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub worker_concurrency: u16,
     /// How long a stop waits for posts being judged, in seconds; the others are then given back.
     #[arg(long, env, default_value_t = 25, value_parser = clap::value_parser!(u64).range(0..=600))]

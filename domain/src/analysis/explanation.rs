@@ -34,10 +34,10 @@ pub async fn explain(ctx: &Ctx, llm: &Llm, id: PostId, request_id: String) -> Re
                 }
                 (Some(Status::Pending) | None, _) => break,
             }
-            let explanation = llm.explain(&post.content, &request_id).await?.explanation;
-            if queries::explain(&ctx.db, id, post.revision, &explanation).await? {
+            let verdict = llm.explain(&post.content, &request_id).await?;
+            if queries::explain(&ctx.db, id, post.revision, &verdict).await? {
                 ctx.feed.bump().await;
-                return Ok(explanation);
+                return Ok(verdict.explanation);
             }
             // Somebody else's explanation came first, or the text has changed or gone: look again.
         }

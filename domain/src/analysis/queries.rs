@@ -316,19 +316,30 @@ pub(super) async fn explained(db: &PgPool, id: PostId) -> sqlx::Result<Option<Ex
     .await
 }
 
-/// Adds an explanation to a verdict on this text that has none; answers whether there was one.
+/// Puts an explained verdict in the place of one on the same text without explanation; answers whether there was one.
+/// The whole of it, for an explanation belongs to its verdict, and the model may be another one by now.
 pub(super) async fn explain(
     db: &PgPool,
     id: PostId,
     revision: i32,
-    explanation: &str,
+    verdict: &Verdict,
 ) -> sqlx::Result<bool> {
     let done = sqlx::query!(
-        "UPDATE post_analysis SET explanation = $3
+        "UPDATE post_analysis
+         SET polarity = $3, score = $4, confidence = $5, safety = $6, topics = $7, explanation = $8,
+             model = $9, prompt_version = $10, tokens = $11
          WHERE post_id = $1 AND revision = $2 AND status = 'done' AND explanation = ''",
         id.0,
         revision,
-        explanation
+        verdict.polarity.as_str(),
+        verdict.score,
+        verdict.confidence,
+        verdict.safety.as_str(),
+        &verdict.topics,
+        verdict.explanation,
+        verdict.model,
+        verdict.prompt_version,
+        verdict.tokens
     )
     .execute(db)
     .await?;

@@ -8,6 +8,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::{
     PROMPT_VERSION,
@@ -40,7 +41,7 @@ const MOOD_OF: usize = 4;
 pub(super) struct Calibration {
     /// State of prompts and figures.
     prompt_version: String,
-    /// Digest of the examples.
+    /// Digest of the examples and of the prompts that they were read with.
     examples: String,
     /// The topics, in the order of the readout's answers after the first, which is harm.
     topics: Vec<String>,
@@ -66,7 +67,7 @@ pub(super) struct Measurement<'a> {
 }
 
 impl Measurement<'_> {
-    /// The model's calibration: one that comes with the program, one that was kept in `folder`, or a new one, which
+    /// The model's calibration: a new one when it is wanted `anew`, else one that comes with the program, one that was kept in `folder`, or a new one, which
     /// is kept there.
     ///
     /// # Errors
@@ -74,6 +75,7 @@ impl Measurement<'_> {
     pub(super) async fn calibration(
         &self,
         folder: Option<&Path>,
+        anew: bool,
     ) -> Result<Calibration, ModelError> {
         let reference = self.reference().await?;
         let path = folder.map(|folder| self.path(folder));
@@ -82,7 +84,8 @@ impl Measurement<'_> {
             .and_then(|path| std::fs::read_to_string(path).ok());
         let known = BUILT_IN.into_iter().chain(kept.as_deref());
         let mut known = known.filter_map(|text| serde_json::from_str::<Calibration>(text).ok());
-        if let Some(calibration) = known.find(|known| self.fits(known, &reference)) {
+        let known = known.find(|known| !anew && self.fits(known, &reference));
+        if let Some(calibration) = known {
             return Ok(calibration);
         }
         let calibration = self.measure(reference).await?;
@@ -102,10 +105,14 @@ impl Measurement<'_> {
 
     fn fits(&self, known: &Calibration, reference: &[f32]) -> bool {
         known.prompt_version == PROMPT_VERSION
-            && known.examples == self.examples.digest
+            && known.examples == self.digest()
             && known.topics == self.topics
             && known.readout.width() == reference.len()
             && cosine(&known.reference, reference) >= ALIKE
+    }
+
+    fn digest(&self) -> String {
+        digest(self.examples)
     }
 
     /// Where the model's calibration is kept.
@@ -185,7 +192,7 @@ impl Measurement<'_> {
         );
         Ok(Calibration {
             prompt_version: PROMPT_VERSION.to_owned(),
-            examples: self.examples.digest.clone(),
+            examples: self.digest(),
             topics: self.topics.to_vec(),
             reference,
             mood_mean: mean,
@@ -205,6 +212,14 @@ pub(super) fn mood(question: &Question, reading: &Reading) -> Result<f32, ModelE
         [positive, negative] => Ok(positive - negative),
         _ => Err(unreadable()),
     }
+}
+
+/// What a calibration was measured with, prompts and posts.
+fn digest(examples: &Examples) -> String {
+    let files = [super::MOOD, super::MOOD_LABELS, super::CHARACTER];
+    let digest = Sha256::digest([&files.concat(), examples.digest.as_str()].concat());
+    let bytes = digest[..8].iter();
+    bytes.map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn unreadable() -> ModelError {
@@ -291,7 +306,7 @@ mod tests {
             let stale =
                 "made with other prompts or posts; make it anew with `llm-service calibrate`";
             assert_eq!(known.prompt_version, PROMPT_VERSION, "{stale}");
-            assert_eq!(known.examples, examples.digest, "{stale}");
+            assert_eq!(known.examples, digest(&examples), "{stale}");
             assert_eq!(known.topics, topics, "{stale}");
             assert_eq!(
                 known.readout.answers(&known.reference).len(),

@@ -42,6 +42,10 @@ pub use verdict::{Polarity, Safety, Verdict};
 /// so that verdicts of before and after can be told apart.
 pub const PROMPT_VERSION: &str = "2";
 
+const MOOD: &str = include_str!("../../prompts/sentiment.txt");
+const MOOD_LABELS: &str = include_str!("../../prompts/sentiment.labels");
+const CHARACTER: &str = include_str!("../../prompts/character.txt");
+
 /// How many words' likelihoods harm and topics are learnt from. With half as many, examples that were held out are
 /// judged a little worse; more cannot help the small model, whose likelihoods are functions of 576 numbers.
 const WORDS: usize = 1024;
@@ -57,6 +61,8 @@ pub struct JudgeSettings {
     pub examples: Examples,
     /// Where calibrations are kept; nowhere when none.
     pub calibrations: Option<PathBuf>,
+    /// Whether to measure anew what is known of the model already.
+    pub anew: bool,
 }
 
 /// The questions, ready for one model.
@@ -117,11 +123,8 @@ impl Judge {
     /// # Errors
     /// When the labels cannot be told apart in this model's vocabulary, or the model fails.
     pub async fn new(model: &Model, settings: JudgeSettings) -> Result<Self, ModelError> {
-        let words = classes(include_str!("../../prompts/sentiment.labels"));
-        let file = include_str!("../../prompts/sentiment.txt");
-        let mood = Question::new(model, file, &words).await?;
-        let file = include_str!("../../prompts/character.txt");
-        let character = Question::open(model, file, WORDS).await?;
+        let mood = Question::new(model, MOOD, &classes(MOOD_LABELS)).await?;
+        let character = Question::open(model, CHARACTER, WORDS).await?;
         let measurement = Measurement {
             model,
             mood: &mood,
@@ -130,7 +133,7 @@ impl Judge {
             topics: &settings.topics,
         };
         let calibration = measurement
-            .calibration(settings.calibrations.as_deref())
+            .calibration(settings.calibrations.as_deref(), settings.anew)
             .await?;
         Ok(Self {
             mood,
@@ -142,7 +145,7 @@ impl Judge {
         })
     }
 
-    /// [`PROMPT_VERSION`], and a mark of the topics where they are not the usual ones.
+    /// [`PROMPT_VERSION`], and a mark of settings that are not the usual ones.
     #[must_use]
     pub fn prompt_version(&self) -> &str {
         &self.prompt_version
@@ -213,15 +216,17 @@ impl Judge {
     }
 }
 
-/// [`PROMPT_VERSION`], and a mark of topics or examples that are not the usual ones.
+/// [`PROMPT_VERSION`], and a mark of settings that are not the usual ones.
 fn prompt_version(settings: &JudgeSettings) -> String {
     let topics = settings.topics.join(",");
     let usual: Vec<String> = TOPICS.split(',').map(str::to_owned).collect();
     let is_usual = Examples::read(None, &usual).is_ok_and(|usual| usual == settings.examples);
-    if topics == TOPICS && is_usual {
+    let threshold = settings.safety_threshold;
+    if topics == TOPICS && is_usual && threshold == SAFETY_THRESHOLD {
         return PROMPT_VERSION.to_owned();
     }
-    let digest = Sha256::digest(format!("{topics}|{}", settings.examples.digest));
+    let examples = &settings.examples.digest;
+    let digest = Sha256::digest(format!("{topics}|{examples}|{threshold}"));
     let mark: String = digest[..3]
         .iter()
         .map(|byte| format!("{byte:02x}"))
@@ -247,6 +252,7 @@ mod tests {
                 examples: Examples::read(None, &topics).unwrap(),
                 topics,
                 calibrations: None,
+                anew: false,
             })
         };
         assert_eq!(version(TOPICS), PROMPT_VERSION);

@@ -307,6 +307,8 @@ struct FolderConfig {
     #[serde(default = "rope_theta")]
     rope_theta: f32,
     rope_scaling: Option<RopeScaling>,
+    /// Where newer files have both; not understood here.
+    rope_parameters: Option<serde_json::Value>,
     #[serde(default)]
     tie_word_embeddings: bool,
     #[serde(default)]
@@ -351,6 +353,11 @@ impl FolderConfig {
                 "{} (or it has biases)",
                 config.model_type
             )));
+        }
+        if config.rope_parameters.is_some() {
+            return Err(Unfit::Architecture(
+                "it has rope_parameters instead of rope_theta and rope_scaling".to_owned(),
+            ));
         }
         match &config.rope_scaling {
             Some(scaling) if scaling.stretch().is_none() => Err(Unfit::Architecture(format!(

@@ -64,6 +64,12 @@ fn json(
     let mut answer = serde_json::to_value(answer).map_err(engine)?;
     let choices = answer.get_mut("choices").and_then(Value::as_array_mut);
     for choice in choices.into_iter().flatten() {
+        // A chunk has the one token itself where a whole answer has the list.
+        if let Some(logprobs) = choice.get_mut("logprobs")
+            && logprobs.get("token").is_some()
+        {
+            *logprobs = json!({"content": [logprobs.take()]});
+        }
         let tokens = choice.pointer_mut("/logprobs/content");
         for token in tokens.and_then(Value::as_array_mut).into_iter().flatten() {
             let text = token["token"].as_str().unwrap_or_default().to_owned();
