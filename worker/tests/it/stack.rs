@@ -71,6 +71,10 @@ impl Stack {
             .env("WORKER_PORT", port.to_string())
             .env("LLM_URL", self.config.llm.llm_url.as_str())
             .env(
+                "WORKER_CONCURRENCY",
+                self.config.worker_concurrency.to_string(),
+            )
+            .env(
                 "WORKER_LEASE_SECONDS",
                 self.config.worker_lease_seconds.to_string(),
             );
