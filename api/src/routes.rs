@@ -17,7 +17,8 @@ use crate::{
     problem::Problem,
 };
 
-/// What the handlers of one replica share.
+/// What the handlers of one thread share.
+#[derive(Clone)]
 pub struct State {
     /// The domain.
     pub ctx: Ctx,

@@ -45,25 +45,37 @@ impl Application {
     /// A sentence that names the option that is wrong, or the address that is taken.
     pub fn build(config: &ServeConfig) -> anyhow::Result<Self> {
         let registry = telemetry::metrics_registry()?;
-        let ctx = Ctx::new(&config.database, &config.redis, &config.cache, &registry)?;
-        let state = Data::new(State {
+        let threads = match usize::from(config.api_workers) {
+            0 => std::thread::available_parallelism()?.get(),
+            threads => threads,
+        };
+        // One pool for each thread and one for what the replica does beside serving.
+        let database = config.database.divided(threads + 1);
+        let ctx = Ctx::new(&database, &config.redis, &config.cache, &registry)?;
+        let state = State {
             tokens: Tokens::new(&config.auth)?,
             llm: Llm::new(&config.llm, ctx.redis.clone(), &registry)?,
             limiter: RateLimiter::new(ctx.redis.clone(), &config.rate_limits, &registry)?,
             content_max_characters: config.posts.content_max_characters,
             trusted_proxies: config.trusted_proxies.clone(),
             ctx: ctx.clone(),
-        });
+        };
         let metrics = metrics(&registry)?;
         let document = openapi::document();
         let known = Data::new(Known::new(&document));
-        let mut server = HttpServer::new(move || {
+        let server = HttpServer::new(move || {
+            // Made within the thread, as its connections are.
+            #[expect(clippy::expect_used, reason = "the same address was taken a moment ago")]
+            let state = Data::new(State {
+                ctx: state.ctx.for_thread().expect("a pool"),
+                ..state.clone()
+            });
             App::new()
                 .into_utoipa_app()
                 .openapi(openapi::base())
                 .configure(routes::table)
                 .into_app()
-                .app_data(state.clone())
+                .app_data(state)
                 .app_data(known.clone())
                 .app_data(PayloadConfig::new(MAX_BODY))
                 .app_data(PathConfig::default().error_handler(|_, _| {
@@ -92,10 +104,8 @@ impl Application {
         .keep_alive(KEEP_ALIVE)
         .backlog(4096)
         .shutdown_timeout(config.api_shutdown_seconds)
+        .workers(threads)
         .disable_signals();
-        if config.api_workers > 0 {
-            server = server.workers(usize::from(config.api_workers));
-        }
         let wanted = SocketAddr::new(config.api_host, config.api_port);
         let server = server.bind(wanted).with_context(|| {
             format!("cannot listen on {wanted} (API_HOST and API_PORT): is the port taken?")

@@ -20,6 +20,18 @@ pub struct DatabaseConfig {
     pub database_max_connections: u32,
 }
 
+impl DatabaseConfig {
+    /// The same with the most connections divided among so many pools, none without one.
+    #[must_use]
+    pub fn divided(&self, pools: usize) -> Self {
+        let pools = u32::try_from(pools.max(1)).unwrap_or(u32::MAX);
+        Self {
+            database_max_connections: self.database_max_connections.div_ceil(pools),
+            ..self.clone()
+        }
+    }
+}
+
 /// Where Redis is.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Redis")]

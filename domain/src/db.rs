@@ -1,6 +1,10 @@
 //! The connection pool to PostgreSQL and its gauges. SQL lives in each feature's `queries.rs`.
 
-use std::{str::FromStr as _, time::Duration};
+use std::{
+    str::FromStr as _,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use prometheus::{
@@ -70,9 +74,50 @@ pub async fn ping(pool: &PgPool) -> crate::Result<()> {
     Ok(())
 }
 
-/// `db_pool_connections{state="active|idle"}` and `db_pool_connections_max`, read from the pool when scraped.
+/// The pools of one process, all alike, as its gauges see them: `db_pool_connections{state="active|idle"}` and
+/// `db_pool_connections_max`, summed when scraped.
+#[derive(Clone)]
+pub(crate) struct Pools {
+    config: DatabaseConfig,
+    opened: Arc<Mutex<Vec<PgPool>>>,
+}
+
+impl Pools {
+    /// # Errors
+    /// When the registry holds the gauges already.
+    pub(crate) fn new(config: &DatabaseConfig, registry: &Registry) -> anyhow::Result<Self> {
+        let pools = Self {
+            config: config.clone(),
+            opened: Arc::default(),
+        };
+        registry.register(Box::new(PoolMetrics {
+            pools: pools.clone(),
+            connections: IntGaugeVec::new(
+                Opts::new("db_pool_connections", "Connections to PostgreSQL by state"),
+                &["state"],
+            )?,
+            max: IntGauge::new(
+                "db_pool_connections_max",
+                "The most connections the process opens",
+            )?,
+        }))?;
+        Ok(pools)
+    }
+
+    /// One more pool.
+    ///
+    /// # Errors
+    /// As [`pool`].
+    pub(crate) fn open(&self) -> anyhow::Result<PgPool> {
+        let pool = pool(&self.config)?;
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.push(pool.clone());
+        Ok(pool)
+    }
+}
+
 struct PoolMetrics {
-    pool: PgPool,
+    pools: Pools,
     connections: IntGaugeVec,
     max: IntGauge,
 }
@@ -83,32 +128,18 @@ impl Collector for PoolMetrics {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let idle = i64::try_from(self.pool.num_idle()).unwrap_or(i64::MAX);
+        let (mut idle, mut open, mut max) = (0, 0, 0);
+        let opened = &self.pools.opened;
+        for pool in &*opened.lock().unwrap_or_else(PoisonError::into_inner) {
+            idle += i64::try_from(pool.num_idle()).unwrap_or(i64::MAX);
+            open += i64::from(pool.size());
+            max += i64::from(pool.options().get_max_connections());
+        }
         self.connections.with_label_values(&["idle"]).set(idle);
         self.connections
             .with_label_values(&["active"])
-            .set(i64::from(self.pool.size()) - idle);
+            .set(open - idle);
+        self.max.set(max);
         [self.connections.collect(), self.max.collect()].concat()
     }
-}
-
-/// Exports the pool's gauges.
-///
-/// # Errors
-/// When the registry holds them already.
-pub(crate) fn register_metrics(pool: &PgPool, registry: &Registry) -> anyhow::Result<()> {
-    let max = IntGauge::new(
-        "db_pool_connections_max",
-        "The most connections the pool opens",
-    )?;
-    max.set(i64::from(pool.options().get_max_connections()));
-    registry.register(Box::new(PoolMetrics {
-        pool: pool.clone(),
-        connections: IntGaugeVec::new(
-            Opts::new("db_pool_connections", "Connections to PostgreSQL by state"),
-            &["state"],
-        )?,
-        max,
-    }))?;
-    Ok(())
 }

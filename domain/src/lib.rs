@@ -70,6 +70,7 @@ pub struct Ctx {
     pub passwords: Passwords,
     /// The time.
     pub clock: Clock,
+    pools: db::Pools,
 }
 
 impl Ctx {
@@ -84,8 +85,8 @@ impl Ctx {
         cache: &CacheConfig,
         registry: &Registry,
     ) -> anyhow::Result<Self> {
-        let db = db::pool(database)?;
-        db::register_metrics(&db, registry)?;
+        let pools = db::Pools::new(database, registry)?;
+        let db = pools.open()?;
         let redis = Redis::new(redis)?;
         let clock = Clock::System;
         let metrics = CacheMetrics::new(registry)?;
@@ -96,6 +97,20 @@ impl Ctx {
             db,
             redis,
             clock,
+            pools,
+        })
+    }
+
+    /// The same with connections to PostgreSQL of its own, for one thread of a server whose threads each have a
+    /// runtime. A connection lives in the runtime that opened it, and a thread that has nothing left to do ends its
+    /// own at a stop: what the others still have under way must not depend on it.
+    ///
+    /// # Errors
+    /// Never, when [`Ctx::new`] took the same address.
+    pub fn for_thread(&self) -> anyhow::Result<Self> {
+        Ok(Self {
+            db: self.pools.open()?,
+            ..self.clone()
         })
     }
 }
