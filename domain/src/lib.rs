@@ -13,6 +13,7 @@
 //! | [`analysis`] | the state machine that brings every post its verdict |
 //! | [`users`] | accounts |
 //! | [`auth`] | passwords, tokens, sessions |
+//! | [`live`] | events for whoever is looking |
 //!
 //! Around them: [`error`], [`ids`], [`page`], [`clock`], [`config`]; [`db`] and [`redis`] (connections), [`cache`]
 //! (what caches count), [`jobs`] (hints for the workers), [`rate_limits`], [`llm`] (the client of the language
@@ -27,6 +28,7 @@ pub mod db;
 pub mod error;
 pub mod ids;
 pub mod jobs;
+pub mod live;
 pub mod llm;
 pub mod page;
 pub mod posts;
