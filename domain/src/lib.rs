@@ -81,6 +81,7 @@ pub struct Ctx {
     pub passwords: Passwords,
     /// The time.
     pub clock: Clock,
+    exports: exports::Turns,
     pools: db::Pools,
 }
 
@@ -108,6 +109,7 @@ impl Ctx {
             db,
             redis,
             clock,
+            exports: exports::Turns::new(),
             pools,
         })
     }
