@@ -7,6 +7,7 @@
 
 mod accounts;
 mod analysis;
+mod exports;
 mod feed;
 mod jobs;
 mod llm;
@@ -15,6 +16,10 @@ mod llm_openai;
 mod llm_openai_faults;
 mod llm_openai_server;
 mod llm_shared;
+mod notifications;
+mod people;
+mod profiles;
 mod reanalysis;
+mod relations;
 mod stale;
 mod statements;
