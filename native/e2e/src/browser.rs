@@ -168,6 +168,16 @@ impl Browser {
             .unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
+    /// Runs no script of any page from now on.
+    ///
+    /// # Panics
+    /// When the browser does not do it.
+    pub async fn without_scripts(&self) {
+        let never = json!({"value": true});
+        self.cdp("Emulation.setScriptExecutionDisabled", never)
+            .await;
+    }
+
     /// Goes to a page of the site.
     ///
     /// # Panics
