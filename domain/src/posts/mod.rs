@@ -1,6 +1,7 @@
 //! Posts: write, read, change, delete; the feed.
 
 pub mod cache;
+pub mod entities;
 mod model;
 mod queries;
 
