@@ -85,6 +85,7 @@ pub struct Ctx {
     pub passwords: Passwords,
     /// The time.
     pub clock: Clock,
+    exports: exports::Turns,
     pools: db::Pools,
 }
 
@@ -112,6 +113,7 @@ impl Ctx {
             db,
             redis,
             clock,
+            exports: exports::Turns::new(),
             pools,
         })
     }

@@ -6,6 +6,7 @@ mod sessions;
 mod token;
 
 pub use password::{Password, Passwords};
+pub(crate) use sessions::sessions_in;
 pub use sessions::{SessionView, end_other, sessions};
 pub use token::{AppEnv, AuthConfig, LIFETIME, Tokens};
 
@@ -79,12 +80,7 @@ pub async fn login(
 ///
 /// # Errors
 /// [`Error::NotFound`] when the account has gone.
-pub async fn renew(
-    ctx: &Ctx,
-    tokens: &Tokens,
-    user: User,
-    user_agent: &str,
-) -> Result<Login> {
+pub async fn renew(ctx: &Ctx, tokens: &Tokens, user: User, user_agent: &str) -> Result<Login> {
     const GONE: Error = Error::NotFound("user");
     let account = queries::credentials(&ctx.db, &user.username)
         .await?

@@ -1,6 +1,7 @@
 //! The logins of an account, as its owner sees and ends them.
 
 use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Session, queries};
@@ -39,6 +40,15 @@ pub(super) fn shortened(user_agent: &str) -> String {
 pub async fn sessions(ctx: &Ctx, caller: &Session) -> Result<Vec<SessionView>> {
     let now = ctx.clock.now();
     Ok(queries::sessions(&ctx.db, caller.user.id, caller.id, now, MOST).await?)
+}
+
+/// The same as part of an export.
+pub(crate) async fn sessions_in(
+    tx: &mut PgConnection,
+    caller: &Session,
+    now: DateTime<Utc>,
+) -> Result<Vec<SessionView>> {
+    Ok(queries::sessions(tx, caller.user.id, caller.id, now, MOST).await?)
 }
 
 /// Ends one of the caller's own logins; its token is refused by every replica from now on.

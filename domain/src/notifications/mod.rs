@@ -86,7 +86,9 @@ pub async fn list(
 ) -> Result<Page<NotificationView>> {
     let before = before.unwrap_or(i64::MAX);
     let rows = queries::list(&ctx.db, caller.id, before, limit.probe()).await?;
-    Ok(Page::from_probe(rows, limit, |notification| notification.id))
+    Ok(Page::from_probe(rows, limit, |notification| {
+        notification.id
+    }))
 }
 
 /// How many of those that [`list`] shows are unread; [`MAX_UNREAD`] means so many or more.

@@ -14,7 +14,10 @@ pub(super) async fn insert(tx: &mut PgConnection, notices: &[Notice]) -> sqlx::R
     let to: Vec<i64> = notices.iter().map(|notice| notice.to.0).collect();
     let actors: Vec<i64> = notices.iter().map(|notice| notice.actor.0).collect();
     let kinds: Vec<&str> = notices.iter().map(|notice| notice.kind.as_str()).collect();
-    let posts: Vec<Option<i64>> = notices.iter().map(|notice| notice.post.map(|id| id.0)).collect();
+    let posts: Vec<Option<i64>> = notices
+        .iter()
+        .map(|notice| notice.post.map(|id| id.0))
+        .collect();
     sqlx::query_scalar!(
         r#"INSERT INTO notifications (user_id, actor_id, kind, post_id)
            SELECT n.user_id, n.actor_id, n.kind, n.post_id
@@ -113,11 +116,7 @@ pub(super) async fn list(
 }
 
 /// How many are unread, counted up to `most`.
-pub(super) async fn unread(
-    db: impl PgExecutor<'_>,
-    user: UserId,
-    most: i64,
-) -> sqlx::Result<i64> {
+pub(super) async fn unread(db: impl PgExecutor<'_>, user: UserId, most: i64) -> sqlx::Result<i64> {
     shown!(query_scalar!(
         r#"SELECT count(*) AS "count!" FROM (SELECT 1"#,
         "AND n.user_id = $1 AND n.read_at IS NULL LIMIT $2) AS unread",

@@ -3,9 +3,7 @@
 mod model;
 mod queries;
 
-pub use model::{
-    BIO_MAX, Bio, DISPLAY_NAME_MAX, DisplayName, Person, Profile, ProfileChange,
-};
+pub use model::{BIO_MAX, Bio, DISPLAY_NAME_MAX, DisplayName, Person, Profile, ProfileChange};
 pub(crate) use queries::{PersonRow, select_people};
 
 use std::collections::HashMap;
@@ -48,8 +46,10 @@ pub async fn people(ctx: &Ctx, viewer: Option<UserId>, ids: &[UserId]) -> Result
     }
     let numbers: Vec<i64> = ids.iter().map(|id| id.0).collect();
     let people = queries::people(&ctx.db, viewer, &numbers).await?;
-    let mut by_id: HashMap<UserId, Person> =
-        people.into_iter().map(|person| (person.id, person)).collect();
+    let mut by_id: HashMap<UserId, Person> = people
+        .into_iter()
+        .map(|person| (person.id, person))
+        .collect();
     Ok(ids.iter().filter_map(|id| by_id.remove(id)).collect())
 }
 

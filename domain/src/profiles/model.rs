@@ -155,7 +155,13 @@ mod tests {
     #[test]
     fn what_would_garble_a_page_is_named_and_refused() {
         for wrong in [
-            "a\nb", "a\0b", "a\tb", "a\u{7f}b", "a\u{85}b", "a\u{202e}b", "a\u{2066}b",
+            "a\nb",
+            "a\0b",
+            "a\tb",
+            "a\u{7f}b",
+            "a\u{85}b",
+            "a\u{202e}b",
+            "a\u{2066}b",
         ] {
             let violation = DisplayName::parse(wrong).unwrap_err();
             let name = format!("U+{:04X}", u32::from(wrong.chars().nth(1).unwrap()));

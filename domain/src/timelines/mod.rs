@@ -10,10 +10,7 @@ pub async fn forget(ctx: &Ctx, user: UserId) {
     let _there_is_none = ctx
         .redis
         .optional(|mut connection| async move {
-            redis::cmd("DEL")
-                .arg(key)
-                .exec_async(&mut connection)
-                .await
+            redis::cmd("DEL").arg(key).exec_async(&mut connection).await
         })
         .await;
 }
