@@ -14,8 +14,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::{
     health,
     native::{
-        auth, bookmarks, conversation, exports, likes, notifications, posts, profiles, relations,
-        reposts, sessions, users,
+        auth, bookmarks, conversation, exports, insights, likes, notifications, posts, profiles,
+        relations, reposts, search, sessions, trends, users,
     },
     problem::Problem,
 };
@@ -77,6 +77,12 @@ pub fn table(config: &mut ServiceConfig<'_>) {
         .service(notifications::list)
         .service(notifications::count_unread)
         .service(notifications::mark_read)
+        .service(search::posts)
+        .service(search::people)
+        .service(trends::list)
+        .service(trends::tagged)
+        .service(trends::about)
+        .service(insights::read)
         .service(exports::download)
         .service(users::read)
         .service(users::update)
