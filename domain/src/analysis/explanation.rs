@@ -45,7 +45,10 @@ pub async fn explain(ctx: &Ctx, llm: &Llm, id: PostId, request_id: String) -> Re
                     post: id,
                     author: post.author,
                 };
-                tokio::join!(ctx.feed.bump(), live::publish(&ctx, std::slice::from_ref(&event)));
+                tokio::join!(
+                    ctx.feed.bump(),
+                    live::publish(&ctx, std::slice::from_ref(&event))
+                );
                 return Ok(verdict.explanation);
             }
             // Somebody else's explanation came first, or the text has changed or gone: look again.

@@ -39,7 +39,11 @@ impl FromStr for Mark {
         // Longer numbers are no posts of ours, and their times are no times.
         let number = |text: &str| {
             let plain = (1..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-            if plain { text.parse::<i64>().ok() } else { None }
+            if plain {
+                text.parse::<i64>().ok()
+            } else {
+                None
+            }
         };
         let (post, millis) = text.split_once('.').ok_or(NoMark)?;
         Ok(Self {
@@ -79,16 +83,16 @@ pub enum Feed {
 }
 
 /// What decides whose events somebody hears of.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audience {
     /// Who listens.
-    pub viewer: i64,
+    pub viewer: UserId,
     /// Whom they follow and have not muted.
-    pub follows: Vec<i64>,
+    pub follows: Vec<UserId>,
     /// Whom they have muted.
-    pub muted: Vec<i64>,
+    pub muted: Vec<UserId>,
     /// Whom they have blocked or are blocked by.
-    pub blocked: Vec<i64>,
+    pub blocked: Vec<UserId>,
 }
 
 /// A post's analysis.
@@ -144,7 +148,18 @@ mod tests {
     #[test]
     fn what_nobody_was_given_is_no_mark() {
         for wrong in [
-            "", ".", "1", "1.", ".1", "-1.2", "+1.2", "1.2.3", " 1.2", "1.2 ", "1e3.4", "٣.٣",
+            "",
+            ".",
+            "1",
+            "1.",
+            ".1",
+            "-1.2",
+            "+1.2",
+            "1.2.3",
+            " 1.2",
+            "1.2 ",
+            "1e3.4",
+            "٣.٣",
             "99999999999999999.1",
         ] {
             assert_eq!(wrong.parse::<Mark>(), Err(NoMark), "{wrong}");

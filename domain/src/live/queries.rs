@@ -56,17 +56,17 @@ pub(super) async fn audiences(
     let viewers: Vec<i64> = viewers.iter().map(|id| id.0).collect();
     sqlx::query_as!(
         Audience,
-        r#"SELECT v.id AS "viewer!",
+        r#"SELECT v.id AS "viewer!: UserId",
              ARRAY(SELECT f.followed_id FROM follows f
                    WHERE f.follower_id = v.id
                      AND NOT EXISTS (SELECT 1 FROM mutes m WHERE m.muter_id = v.id AND m.muted_id = f.followed_id)
                      AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.blocker_id = v.id AND b.blocked_id = f.followed_id)
                      AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.blocker_id = f.followed_id AND b.blocked_id = v.id)
-             ) AS "follows!",
-             ARRAY(SELECT m.muted_id FROM mutes m WHERE m.muter_id = v.id) AS "muted!",
+             ) AS "follows!: Vec<UserId>",
+             ARRAY(SELECT m.muted_id FROM mutes m WHERE m.muter_id = v.id) AS "muted!: Vec<UserId>",
              ARRAY(SELECT b.blocked_id FROM blocks b WHERE b.blocker_id = v.id
                    UNION
-                   SELECT b.blocker_id FROM blocks b WHERE b.blocked_id = v.id) AS "blocked!"
+                   SELECT b.blocker_id FROM blocks b WHERE b.blocked_id = v.id) AS "blocked!: Vec<UserId>"
            FROM unnest($1::bigint[]) AS v (id)"#,
         &viewers
     )
@@ -230,10 +230,7 @@ pub(super) async fn own(db: impl PgExecutor<'_>, author: UserId) -> sqlx::Result
     .await
 }
 
-pub(super) async fn counts(
-    db: impl PgExecutor<'_>,
-    posts: &[PostId],
-) -> sqlx::Result<Vec<Event>> {
+pub(super) async fn counts(db: impl PgExecutor<'_>, posts: &[PostId]) -> sqlx::Result<Vec<Event>> {
     if posts.is_empty() {
         return Ok(Vec::new());
     }
