@@ -1,6 +1,6 @@
 //! The whole URL table, what handlers are given, and the answers to URLs that are not in the table.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError as _,
@@ -13,7 +13,11 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     health,
-    native::{auth, exports, notifications, posts, profiles, relations, sessions, users},
+    live::{Hub, sse, websocket},
+    native::{
+        auth, bookmarks, conversation, exports, insights, likes, notifications, posts, profiles,
+        relations, reposts, search, sessions, trends, users,
+    },
     problem::Problem,
 };
 
@@ -32,6 +36,8 @@ pub struct State {
     pub content_max_characters: usize,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Live streams.
+    pub live: Arc<Hub>,
 }
 
 /// Everything that is served and documented. Paths without a parameter stand before those with one.
@@ -41,6 +47,18 @@ pub fn table(config: &mut ServiceConfig<'_>) {
         .service(posts::create)
         .service(posts::generate)
         .service(posts::explanation)
+        .service(posts::of_author)
+        .service(conversation::thread)
+        .service(conversation::replies)
+        .service(conversation::history)
+        .service(likes::like)
+        .service(likes::unlike)
+        .service(likes::people)
+        .service(reposts::repost)
+        .service(reposts::unrepost)
+        .service(bookmarks::add)
+        .service(bookmarks::remove)
+        .service(bookmarks::list)
         .service(posts::read)
         .service(posts::update)
         .service(posts::remove)
@@ -62,6 +80,12 @@ pub fn table(config: &mut ServiceConfig<'_>) {
         .service(notifications::list)
         .service(notifications::count_unread)
         .service(notifications::mark_read)
+        .service(search::posts)
+        .service(search::people)
+        .service(trends::list)
+        .service(trends::tagged)
+        .service(trends::about)
+        .service(insights::read)
         .service(exports::download)
         .service(users::read)
         .service(users::update)
@@ -71,6 +95,8 @@ pub fn table(config: &mut ServiceConfig<'_>) {
         .service(auth::login_status)
         .service(sessions::list)
         .service(sessions::end)
+        .service(sse::stream)
+        .service(websocket::socket)
         .service(health::livez)
         .service(health::readyz);
 }

@@ -18,7 +18,7 @@ use domain::exports::{self, Account, Contact, Edit, Export, Mark, Part, Told, Wr
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{posts::AnalysisDto, sessions::SessionDto};
+use super::{post_dto::AnalysisDto, sessions::SessionDto};
 use crate::{
     extract::CurrentUser,
     openapi::{Common, LoginNeeded, NoSuch},

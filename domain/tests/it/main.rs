@@ -7,6 +7,8 @@
 
 mod accounts;
 mod analysis;
+mod conversation;
+mod deeds;
 mod exports;
 mod feed;
 mod jobs;
