@@ -13,7 +13,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     health,
-    native::{auth, posts, users},
+    native::{auth, posts, timelines, users},
     problem::Problem,
 };
 
@@ -44,6 +44,7 @@ pub fn table(config: &mut ServiceConfig<'_>) {
         .service(posts::read)
         .service(posts::update)
         .service(posts::remove)
+        .service(timelines::home)
         .service(users::sign_up)
         .service(users::list)
         .service(users::read)

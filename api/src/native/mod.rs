@@ -3,6 +3,7 @@
 
 pub mod auth;
 pub mod posts;
+pub mod timelines;
 pub mod users;
 
 use actix_web::{HttpResponseBuilder, http::header};

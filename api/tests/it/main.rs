@@ -17,6 +17,7 @@ mod explanation;
 mod feed;
 mod generate;
 mod health;
+mod home;
 mod metrics;
 mod model;
 mod openapi;

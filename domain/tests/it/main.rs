@@ -18,3 +18,4 @@ mod llm_shared;
 mod reanalysis;
 mod stale;
 mod statements;
+mod timelines;

@@ -3,15 +3,19 @@
 
 use std::{
     fmt::Debug,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use tracing::{
-    Event, Metadata, Subscriber,
+    Dispatch, Event, Metadata, Subscriber,
     field::{Field, Visit},
     span,
     subscriber::DefaultGuard,
 };
+
+/// With a single watcher in the process, tracing lets the thread that comes first to a place in the code decide for all
+/// threads whether anybody listens there; with a second one it asks each time.
+static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Watcher(Arc::default())));
 
 /// What was said to PostgreSQL since [`Statements::watch`].
 pub struct Statements {
@@ -22,6 +26,7 @@ pub struct Statements {
 impl Statements {
     /// Starts to count.
     pub fn watch() -> Self {
+        LazyLock::force(&SECOND);
         let seen = Arc::default();
         let watcher = Watcher(Arc::clone(&seen));
         Self {
