@@ -35,11 +35,11 @@ async fn home(ctx: &Ctx, reader: &User) -> usize {
 }
 
 async fn shown(stack: &Stack, reader: &User, count: usize) {
-    testing::eventually("the posts to be in the home timeline", async || {
-        home(&stack.ctx, reader).await == count
+    testing::eventually("the posts to be brought home", async || {
+        timelines::waiting(&stack.ctx).await.unwrap() == 0
     })
     .await;
-    assert_eq!(timelines::waiting(&stack.ctx).await.unwrap(), 0);
+    assert_eq!(home(&stack.ctx, reader).await, count);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
