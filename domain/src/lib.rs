@@ -85,7 +85,7 @@ pub struct Ctx {
     pub passwords: Passwords,
     /// The time.
     pub clock: Clock,
-    exports: exports::Turns,
+    exports: exports::Exporter,
     pools: db::Pools,
 }
 
@@ -110,10 +110,10 @@ impl Ctx {
             feed: Arc::new(FeedCache::new(redis.clone(), cache, clock, metrics)),
             jobs: Jobs::new(redis.clone(), registry)?,
             passwords: Passwords::new()?,
+            exports: exports::Exporter::new(db.clone())?,
             db,
             redis,
             clock,
-            exports: exports::Turns::new(),
             pools,
         })
     }
