@@ -9,6 +9,7 @@ mod accounts;
 mod analysis;
 mod feed;
 mod jobs;
+mod live;
 mod llm;
 mod llm_native;
 mod llm_openai;
