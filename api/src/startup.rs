@@ -65,7 +65,10 @@ impl Application {
         let known = Data::new(Known::new(&document));
         let server = HttpServer::new(move || {
             // Made within the thread, as its connections are.
-            #[expect(clippy::expect_used, reason = "the same address was taken a moment ago")]
+            #[expect(
+                clippy::expect_used,
+                reason = "the same address was taken a moment ago"
+            )]
             let state = Data::new(State {
                 ctx: state.ctx.for_thread().expect("a pool"),
                 ..state.clone()

@@ -88,7 +88,57 @@ pub struct PostDto<'a> {
     updated_at: DateTime<Utc>,
     deleted_at: Option<DateTime<Utc>>,
     username: &'a str,
+    /// What the author is called; may be empty.
+    display_name: &'a str,
+    /// Whether it said something else before; see `/api/posts/{id}/history`.
+    edited: bool,
+    /// The post it answers.
+    reply_to: Option<ReplyToDto<'a>>,
+    /// The first post of the conversation, for a reply.
+    #[schema(value_type = Option<i64>)]
+    thread_id: Option<PostId>,
+    /// How many people like it.
+    likes: i32,
+    /// How many people have reposted it.
+    reposts: i32,
+    /// How many posts answer it.
+    replies: i32,
+    /// Who brought it here, where a list shows a repost.
+    repost: Option<RepostDto<'a>>,
+    /// What the caller has done with it; null for nobody in particular, as in the public feed.
+    viewer: Option<ViewerDto>,
     analysis: Option<AnalysisDto<'a>>,
+}
+
+/// The post that a reply answers.
+#[derive(Serialize, ToSchema)]
+pub struct ReplyToDto<'a> {
+    #[schema(value_type = i64)]
+    post_id: PostId,
+    #[serde(rename = "userId")]
+    user_id: i64,
+    username: &'a str,
+}
+
+/// Who showed a post to their followers.
+#[derive(Serialize, ToSchema)]
+pub struct RepostDto<'a> {
+    /// The repost's own number, by which lists are continued.
+    #[schema(value_type = i64)]
+    id: PostId,
+    #[serde(rename = "userId")]
+    user_id: i64,
+    username: &'a str,
+    display_name: &'a str,
+    created_at: DateTime<Utc>,
+}
+
+/// What the caller has done with a post.
+#[derive(Serialize, ToSchema)]
+pub struct ViewerDto {
+    liked: bool,
+    reposted: bool,
+    bookmarked: bool,
 }
 
 impl<'a> From<&'a PostView> for PostDto<'a> {
@@ -106,6 +156,29 @@ impl<'a> From<&'a PostView> for PostDto<'a> {
             updated_at: post.updated_at,
             deleted_at: post.deleted_at,
             username: &post.username,
+            display_name: &post.display_name,
+            edited: post.edited,
+            reply_to: post.reply_to.as_ref().map(|answered| ReplyToDto {
+                post_id: answered.post_id,
+                user_id: answered.user_id.0,
+                username: &answered.username,
+            }),
+            thread_id: post.thread_id,
+            likes: post.likes,
+            reposts: post.reposts,
+            replies: post.replies,
+            repost: post.repost.as_ref().map(|repost| RepostDto {
+                id: repost.id,
+                user_id: repost.user_id.0,
+                username: &repost.username,
+                display_name: &repost.display_name,
+                created_at: repost.created_at,
+            }),
+            viewer: post.viewer.map(|viewer| ViewerDto {
+                liked: viewer.liked,
+                reposted: viewer.reposted,
+                bookmarked: viewer.bookmarked,
+            }),
             analysis: analysis.map(AnalysisDto::from),
         }
     }
@@ -157,7 +230,7 @@ pub async fn list(state: Data<State>, query: Query<PageQuery>) -> Result<HttpRes
         let page = posts::feed(&state.ctx, limit, render).await?;
         (page.body.clone(), page.next)
     } else {
-        let page = posts::page(&state.ctx, before, limit).await?;
+        let page = posts::page(&state.ctx, None, before, limit).await?;
         (render(&page.items).into(), page.next)
     };
     let mut response = HttpResponse::Ok();
@@ -242,7 +315,7 @@ pub async fn explanation(
 )]
 #[get("/api/posts/{id}")]
 pub async fn read(state: Data<State>, id: Path<i64>) -> Result<HttpResponse, Problem> {
-    let post = posts::get(&state.ctx, PostId(*id)).await?;
+    let post = posts::get(&state.ctx, None, PostId(*id)).await?;
     Ok(HttpResponse::Ok().json(PostDto::from(&post)))
 }
 

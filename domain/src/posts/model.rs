@@ -46,9 +46,11 @@ impl PostText {
     }
 }
 
-/// A post with everything that is shown of it.
+/// A post with everything that is shown of it. A repost shows the original, and who brought it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PostView {
+    /// Its place in lists, newest first: the repost's number, or the post's own.
+    pub entry: PostId,
     /// Its number.
     pub id: PostId,
     /// What it says.
@@ -57,14 +59,69 @@ pub struct PostView {
     pub user_id: UserId,
     /// Under which name.
     pub username: String,
+    /// What the author is called; may be empty.
+    pub display_name: String,
     /// When it was written.
     pub created_at: DateTime<Utc>,
     /// When its text was last changed.
     pub updated_at: DateTime<Utc>,
     /// When it was deleted, in the one answer that still shows it then.
     pub deleted_at: Option<DateTime<Utc>>,
+    /// Whether it said something else before.
+    pub edited: bool,
+    /// What it answers.
+    pub reply_to: Option<ReplyTo>,
+    /// The first post of the conversation; `None` when this is it.
+    pub thread_id: Option<PostId>,
+    /// How many people like it.
+    pub likes: i32,
+    /// How many people have reposted it.
+    pub reposts: i32,
+    /// How many posts answer it.
+    pub replies: i32,
+    /// Who brought it here, when this entry is a repost.
+    pub repost: Option<Repost>,
+    /// What the viewer has done with it; `None` for nobody in particular.
+    pub viewer: Option<ViewerFlags>,
     /// What the language model thinks of it; `None` when it was deleted before it was judged.
     pub analysis: Option<AnalysisView>,
+}
+
+/// The post that a reply answers; it may be deleted by now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplyTo {
+    /// Which post.
+    pub post_id: PostId,
+    /// Whose.
+    pub user_id: UserId,
+    /// Under which name.
+    pub username: String,
+}
+
+/// Who showed somebody's post to their own followers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repost {
+    /// The repost's own number.
+    pub id: PostId,
+    /// Who.
+    pub user_id: UserId,
+    /// Under which name.
+    pub username: String,
+    /// What they are called; may be empty.
+    pub display_name: String,
+    /// When.
+    pub created_at: DateTime<Utc>,
+}
+
+/// What a viewer has done with a post.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ViewerFlags {
+    /// Likes it.
+    pub liked: bool,
+    /// Has reposted it.
+    pub reposted: bool,
+    /// Keeps it.
+    pub bookmarked: bool,
 }
 
 #[cfg(test)]

@@ -78,7 +78,11 @@ async fn a_written_post_waits_for_its_verdict_and_gets_it() {
     };
     assert!(waited < Duration::from_secs(30));
 
-    let view = posts::get(&ctx, post.id).await.unwrap().analysis.unwrap();
+    let view = posts::get(&ctx, None, post.id)
+        .await
+        .unwrap()
+        .analysis
+        .unwrap();
     assert_eq!(view.status, Status::Done);
     assert_eq!(view.polarity, Some(Polarity::Positive));
     assert_eq!(view.explanation.as_deref(), Some("why not"));
@@ -100,7 +104,11 @@ async fn the_first_verdict_wins_and_the_same_job_done_twice_changes_nothing() {
         !claims(&ctx, &job, "b").await,
         "there is nothing left to do"
     );
-    let view = posts::get(&ctx, post.id).await.unwrap().analysis.unwrap();
+    let view = posts::get(&ctx, None, post.id)
+        .await
+        .unwrap()
+        .analysis
+        .unwrap();
     assert_eq!(view.explanation.as_deref(), Some("first"));
 }
 
@@ -174,7 +182,11 @@ async fn a_post_that_fails_waits_longer_each_time_is_given_up_and_can_be_revived
     let (status, attempts, error) = state(&ctx, post.id).await;
     assert_eq!((status.as_str(), attempts), ("dead", MAX_ATTEMPTS));
     assert_eq!(error.unwrap(), "é".repeat(300));
-    let view = posts::get(&ctx, post.id).await.unwrap().analysis.unwrap();
+    let view = posts::get(&ctx, None, post.id)
+        .await
+        .unwrap()
+        .analysis
+        .unwrap();
     assert_eq!(view.error, Some("é".repeat(300)), "readers see why");
     assert_eq!(analysis::offer_due(&ctx).await.unwrap().count, 0);
 
@@ -206,7 +218,11 @@ async fn a_post_given_back_is_due_again_and_nothing_counts() {
     }
     let away = Some("it is away".to_owned());
     assert_eq!(state(&ctx, post.id).await, ("pending".into(), 0, away));
-    let view = posts::get(&ctx, post.id).await.unwrap().analysis.unwrap();
+    let view = posts::get(&ctx, None, post.id)
+        .await
+        .unwrap()
+        .analysis
+        .unwrap();
     assert_eq!(view.error, None, "nothing is wrong with it");
     assert_eq!(analysis::offer_due(&ctx).await.unwrap().count, 1);
     assert_eq!(

@@ -47,14 +47,14 @@ async fn the_statements_of_a_read_do_not_grow_with_the_page() {
     let statements = Statements::watch();
     for size in [1, 10, 100] {
         let limit = Limit::parse(size).unwrap();
-        let page = posts::page(&ctx, Some(101), limit).await.unwrap();
+        let page = posts::page(&ctx, None, Some(101), limit).await.unwrap();
         assert_eq!(page.items.len(), limit.get());
         assert_eq!(statements.take(""), 1, "a page of {size}");
         assert_eq!(feed(&ctx, size).await.split(',').count(), limit.get());
         assert_eq!(statements.take(""), 1, "a feed of {size}");
     }
     for post in [1, 2, 3, 6] {
-        posts::get(&ctx, PostId(post)).await.unwrap();
+        posts::get(&ctx, None, PostId(post)).await.unwrap();
         assert_eq!(statements.take(""), 1, "the post {post}");
     }
 }

@@ -69,7 +69,11 @@ pub async fn stale(ctx: &Ctx) -> Vec<i64> {
 
 /// What readers see: status and explanation.
 async fn seen(ctx: &Ctx, post: &PostView) -> (Status, Option<String>) {
-    let view = posts::get(ctx, post.id).await.unwrap().analysis.unwrap();
+    let view = posts::get(ctx, None, post.id)
+        .await
+        .unwrap()
+        .analysis
+        .unwrap();
     (view.status, view.explanation)
 }
 
@@ -112,7 +116,11 @@ async fn the_first_verdict_is_seen_until_the_second_replaces_it() {
     };
     let finished = analysis::finish(&ctx, &job, "a", &second).await.unwrap();
     assert_eq!(finished, Some(Finished::Again));
-    let view = posts::get(&ctx, post.id).await.unwrap().analysis.unwrap();
+    let view = posts::get(&ctx, None, post.id)
+        .await
+        .unwrap()
+        .analysis
+        .unwrap();
     assert_eq!(view.safety, Some(Safety::Dangerous));
     assert_eq!(view.model.as_deref(), Some("another"));
     assert_eq!(seen(&ctx, &post).await, done("second"));

@@ -17,7 +17,7 @@ async fn every_post_gets_its_verdict_and_is_counted() {
     let worker = stack.worker();
     stack.write(20).await;
     stack.judged(20).await;
-    let page = posts::page(&stack.ctx, None, Limit::parse(50).unwrap())
+    let page = posts::page(&stack.ctx, None, None, Limit::parse(50).unwrap())
         .await
         .unwrap();
     for post in page.items {
@@ -99,7 +99,10 @@ async fn the_verdict_on_a_text_that_was_changed_meanwhile_changes_nothing() {
     .await;
     stack.llm.set(Mood::Well);
     stack.judged(1).await;
-    let view = posts::get(&stack.ctx, post.id).await.unwrap().analysis;
+    let view = posts::get(&stack.ctx, None, post.id)
+        .await
+        .unwrap()
+        .analysis;
     assert_eq!(view.unwrap().explanation.as_deref(), Some("new"));
 }
 
@@ -317,7 +320,7 @@ async fn what_cannot_be_judged_again_keeps_its_verdict_and_is_counted() {
         posts_that(&stack, "stale_since IS NOT NULL").await == 0
     })
     .await;
-    let kept = posts::get(&stack.ctx, post.id).await.unwrap();
+    let kept = posts::get(&stack.ctx, None, post.id).await.unwrap();
     let kept = kept.analysis.unwrap();
     assert_eq!((kept.status, kept.error), (Status::Done, None));
     assert_eq!(kept.explanation.as_deref(), Some("first"));
