@@ -5,7 +5,7 @@
 //!
 //! [`routes`] is the whole URL table, [`extract`] what handlers take (who is calling, bodies, ids), [`status`] the
 //! only map from the domain's errors to status codes, [`native`] the dialect of `/api/*` with one file per resource,
-//! [`middleware`] what every request passes through, [`openapi`] the document, [`health`] the probes, [`startup`] the
+//! [`pages`] what browsers are shown, [`middleware`] what every request passes through, [`openapi`] the document, [`health`] the probes, [`startup`] the
 //! server.
 
 pub mod config;
@@ -14,6 +14,7 @@ pub mod health;
 pub mod middleware;
 pub mod native;
 pub mod openapi;
+pub mod pages;
 pub mod problem;
 pub mod routes;
 pub mod startup;

@@ -1,0 +1,158 @@
+//! Pages: what browsers are shown. HTML made here from templates (`api/templates/`), plain links and forms that work
+//! without scripts; htmx asks the same addresses for parts of pages, and `assets/app.js` listens to the live stream.
+//!
+//! A handler parses what was sent, calls the domain, and fills a template. Refusals are [`Problem`]s as everywhere; on
+//! their way out `errors` makes pages of them. One file per page; [`card`] is a post as all of them show it, [`layout`]
+//! what is around it, [`visitor`] who looks and the forms they send, [`assets`] style, script and icons.
+//!
+//! Nothing here is in the OpenAPI document: pages are for people.
+
+pub mod account;
+pub mod assets;
+pub mod card;
+pub mod compose;
+pub mod errors;
+pub mod home;
+pub mod layout;
+pub mod posts;
+pub mod text;
+pub mod time;
+pub mod visitor;
+
+use std::fmt;
+
+use actix_web::{
+    HttpResponse, Resource,
+    http::StatusCode,
+    middleware::Compress,
+    web::{self, ServiceConfig},
+};
+use askama::filters::HtmlSafe;
+use domain::page::{Limit, parse_before};
+use serde::Deserialize;
+
+use crate::problem::Problem;
+
+/// An address, with the refusal of methods that it is not served with.
+fn at(path: &str, methods: &'static str) -> Resource {
+    let refuse = move || async move {
+        let sentence = format!("this page is not served in that way: use {methods}");
+        let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, sentence);
+        Err::<HttpResponse, _>(problem.allowing(methods.to_owned()))
+    };
+    web::resource(path).default_service(web::to(refuse))
+}
+
+/// A page that is only looked at.
+fn page(path: &str) -> Resource {
+    at(path, "GET, HEAD")
+}
+
+/// A page with a form.
+fn form(path: &str) -> Resource {
+    at(path, "GET, HEAD, POST")
+}
+
+/// What a button does.
+fn deed(path: &str) -> Resource {
+    at(path, "POST")
+}
+
+/// All pages.
+pub fn table(config: &mut ServiceConfig) {
+    config.service(page("/assets/{hash}/{name}").get(assets::serve));
+    let pages = web::scope("")
+        .wrap(Compress::default())
+        .service(page("/").get(home::home))
+        .service(
+            form("/signup")
+                .get(account::sign_up_form)
+                .post(account::sign_up),
+        )
+        .service(form("/login").get(account::login_form).post(account::login))
+        .service(deed("/logout").post(account::logout))
+        .service(form("/compose").get(compose::form).post(compose::send))
+        .service(deed("/compose/suggest").post(compose::suggest))
+        .service(page("/posts/{id}").get(posts::show))
+        .service(page("/posts/{id}/card").get(posts::card))
+        .service(
+            form("/posts/{id}/edit")
+                .get(posts::edit_form)
+                .post(posts::edit),
+        )
+        .service(
+            form("/posts/{id}/delete")
+                .get(posts::delete_form)
+                .post(posts::delete),
+        );
+    config.service(pages);
+}
+
+/// An icon from the sprite; it says nothing by itself, so words go with it.
+#[derive(Clone, Copy)]
+pub struct Icon(&'static str);
+
+impl fmt::Display for Icon {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (icons, name) = (assets::icons(), self.0);
+        write!(
+            f,
+            "<svg class=\"i\" aria-hidden=\"true\"><use href=\"{icons}#{name}\"/></svg>"
+        )
+    }
+}
+
+// Made of our own words only.
+impl HtmlSafe for Icon {}
+
+/// The icon `name`.
+#[must_use]
+pub fn icon(name: &'static str) -> Icon {
+    Icon(name)
+}
+
+/// `text` as part of an address.
+#[must_use]
+pub fn encoded(text: &str) -> String {
+    use fmt::Write as _;
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a String does not fail.
+            let _done = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+/// Posts on a page.
+const POSTS: i64 = 25;
+
+/// The query of a list.
+#[derive(Deserialize)]
+pub struct Walk {
+    before: Option<String>,
+}
+
+impl Walk {
+    /// How many, and below which id.
+    ///
+    /// # Errors
+    /// 422.
+    pub fn parse(&self) -> Result<(Limit, Option<i64>), Problem> {
+        let before = self.before.as_ref();
+        let before = before.map(|text| parse_before(text.parse().unwrap_or(0)));
+        Ok((Limit::parse(POSTS)?, before.transpose()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn text_becomes_part_of_an_address() {
+        assert_eq!(super::encoded("a-b_c.d~9"), "a-b_c.d~9");
+        assert_eq!(super::encoded("ö &?#/\""), "%C3%B6%20%26%3F%23%2F%22");
+    }
+}
