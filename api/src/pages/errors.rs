@@ -127,29 +127,19 @@ pub async fn as_pages<B: MessageBody + 'static>(
         .path_and_query()
         .map_or("/", |it| it.as_str())
         .to_owned();
-    let kept = req.request().clone();
-    match next.call(req).await {
-        Ok(response) => {
-            let problem = response.response().error();
-            let Some(problem) = problem.and_then(|error| error.as_error::<Problem>()) else {
-                return Ok(response.map_into_left_body());
-            };
-            let mut page = answer(problem, partial, &method, &address);
-            for name in KEPT {
-                if let Some(value) = response.headers().get(&name) {
-                    page.headers_mut().insert(name, value.clone());
-                }
-            }
-            Ok(response.into_response(page).map_into_right_body())
+    // A handler's refusal is an answer by now, with the problem in it.
+    let response = next.call(req).await?;
+    let problem = response.response().error();
+    let Some(problem) = problem.and_then(|error| error.as_error::<Problem>()) else {
+        return Ok(response.map_into_left_body());
+    };
+    let mut page = answer(problem, partial, &method, &address);
+    for name in KEPT {
+        if let Some(value) = response.headers().get(&name) {
+            page.headers_mut().insert(name, value.clone());
         }
-        Err(error) => match error.as_error::<Problem>() {
-            Some(problem) => {
-                let page = answer(problem, partial, &method, &address);
-                Ok(ServiceResponse::new(kept, page).map_into_right_body())
-            }
-            None => Err(error),
-        },
     }
+    Ok(response.into_response(page).map_into_right_body())
 }
 
 /// Headers of a refusal that its page has too.
