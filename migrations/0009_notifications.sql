@@ -13,3 +13,5 @@ CREATE INDEX notifications_list_idx ON notifications (user_id, id DESC);
 CREATE INDEX notifications_unread_idx ON notifications (user_id) WHERE read_at IS NULL;
 -- Liking, unliking and liking again tells once.
 CREATE UNIQUE INDEX notifications_once_key ON notifications (user_id, actor_id, kind, coalesce(post_id, 0));
+-- What an account that goes has caused goes with it.
+CREATE INDEX notifications_actor_id_idx ON notifications (actor_id);

@@ -120,6 +120,12 @@ responses! {
     NotYours { 403 => "It is somebody else's" }
     /// What a call on a thing that is not there answers.
     NoSuch { 404 => "There is no such thing" }
+    /// What following somebody whom one blocks answers.
+    Blocking { 403 => "The caller blocks this person" }
+    /// What following too many people answers.
+    FollowsMany { 409 => "The caller follows as many people as anybody can" }
+    /// What following, blocking or muting oneself answers.
+    Oneself { 422 => "It is the caller's own account" }
     /// What asking about a verdict that is not there answers.
     NotJudged { 409 => "The post has no verdict; `Retry-After`, if there, says when to come back" }
     /// What asking for a name in use answers.

@@ -13,7 +13,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     health,
-    native::{auth, posts, users},
+    native::{auth, exports, notifications, posts, profiles, relations, sessions, users},
     problem::Problem,
 };
 
@@ -46,12 +46,31 @@ pub fn table(config: &mut ServiceConfig<'_>) {
         .service(posts::remove)
         .service(users::sign_up)
         .service(users::list)
+        .service(profiles::by_name)
+        .service(profiles::read)
+        .service(profiles::update)
+        .service(relations::follow)
+        .service(relations::unfollow)
+        .service(relations::block)
+        .service(relations::unblock)
+        .service(relations::mute)
+        .service(relations::unmute)
+        .service(relations::followers)
+        .service(relations::followed)
+        .service(relations::blocks)
+        .service(relations::mutes)
+        .service(notifications::list)
+        .service(notifications::count_unread)
+        .service(notifications::mark_read)
+        .service(exports::download)
         .service(users::read)
         .service(users::update)
         .service(users::remove)
         .service(auth::login)
         .service(auth::logout)
         .service(auth::login_status)
+        .service(sessions::list)
+        .service(sessions::end)
         .service(health::livez)
         .service(health::readyz);
 }

@@ -12,6 +12,10 @@
 //! | [`posts`] | writing, reading, the feed and its cache |
 //! | [`analysis`] | the state machine that brings every post its verdict |
 //! | [`users`] | accounts |
+//! | [`profiles`] | what people say of themselves |
+//! | [`relations`] | following, blocking, muting |
+//! | [`notifications`] | what others did that concerns oneself |
+//! | [`exports`] | all that is stored of a person, for that person |
 //! | [`auth`] | passwords, tokens, sessions |
 //! | [`live`] | events for whoever is looking |
 //!
@@ -26,17 +30,22 @@ pub mod clock;
 pub mod config;
 pub mod db;
 pub mod error;
+pub mod exports;
 pub mod ids;
 pub mod jobs;
 pub mod live;
 pub mod llm;
+pub mod notifications;
 pub mod page;
 pub mod posts;
+pub mod profiles;
 pub mod rate_limits;
 pub mod readiness;
 pub mod redis;
+pub mod relations;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod timelines;
 pub mod users;
 
 use std::{future::Future, sync::Arc};
@@ -72,6 +81,7 @@ pub struct Ctx {
     pub passwords: Passwords,
     /// The time.
     pub clock: Clock,
+    exports: exports::Turns,
     pools: db::Pools,
 }
 
@@ -99,6 +109,7 @@ impl Ctx {
             db,
             redis,
             clock,
+            exports: exports::Turns::new(),
             pools,
         })
     }

@@ -12,6 +12,7 @@ use domain::{
     auth,
     jobs::FORGET_BATCH,
     llm::Llm,
+    notifications,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +25,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const SHORT_PAUSE: Duration = Duration::from_millis(100);
 /// Between two looks at the depth of the queue.
 const OBSERVE: Duration = Duration::from_secs(5);
-/// Between two removals of expired sessions.
+/// Between two removals of expired sessions and old notifications.
 const PURGE: Duration = Duration::from_secs(60);
 /// The most calls of one kind in one sweep, so that a backlog of one kind does not keep the others waiting.
 const STEPS: usize = 10;
@@ -51,7 +52,7 @@ impl Sweeper {
             database,
             offering: Outage::new("offering posts that are due"),
             observing: Outage::new("measuring the queue"),
-            purging: Outage::new("removing expired sessions"),
+            purging: Outage::new("removing what has expired"),
             observed: None,
             purged: None,
         }
@@ -77,6 +78,7 @@ impl Sweeper {
         }
         if is_time(&mut self.purged, PURGE) {
             self.note(&self.purging, auth::purge_expired(&self.ctx).await);
+            self.note(&self.purging, notifications::purge_old(&self.ctx).await);
         }
         if more { SHORT_PAUSE } else { PAUSE }
     }

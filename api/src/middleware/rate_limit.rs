@@ -40,8 +40,8 @@ fn budget(method: &Method, path: &str) -> Option<Budget> {
         (&Method::POST, "/api/auth/login" | "/api/user/signup" | "/login" | "/signup") => {
             Budget::Auth
         }
-        // Reads by their method, but they cost the model seconds.
-        (&Method::GET, "/api/posts/generate") => Budget::Writes,
+        // Reads by their method, but they cost the model or the database seconds.
+        (&Method::GET, "/api/posts/generate" | "/api/export") => Budget::Writes,
         (&Method::GET, path) if is_explanation(path) => Budget::Writes,
         (&Method::GET | &Method::HEAD | &Method::OPTIONS, _) => Budget::Reads,
         _ => Budget::Writes,
@@ -116,6 +116,7 @@ mod tests {
             of(Method::GET, "/api/posts/7/explanation"),
             Some(Budget::Writes)
         );
+        assert_eq!(of(Method::GET, "/api/export"), Some(Budget::Writes));
         assert_eq!(of(Method::GET, "/api/posts/7"), Some(Budget::Reads));
         assert_eq!(of(Method::GET, "/api/posts"), Some(Budget::Reads));
         assert_eq!(of(Method::POST, "/login"), Some(Budget::Auth));

@@ -10,7 +10,10 @@ use domain::auth;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::users::{CredentialsInput, UserDto, missing};
+use super::{
+    sessions::user_agent,
+    users::{CredentialsInput, UserDto, missing},
+};
 use crate::{
     extract::{Body, COOKIE, MaybeUser, Origin},
     openapi::{BadBody, Common, LoginNeeded},
@@ -33,7 +36,7 @@ pub(crate) fn cookie(token: &str, origin: Origin) -> Cookie<'static> {
 /// A sentence.
 #[derive(Serialize, ToSchema)]
 pub struct Message {
-    message: &'static str,
+    pub(super) message: &'static str,
 }
 
 /// Log in; the token is in the cookie `jwt` and counts for 24 hours.
@@ -55,7 +58,8 @@ pub async fn login(
 ) -> Result<HttpResponse, Problem> {
     let username = input.username.ok_or_else(|| missing("username"))?;
     let password = input.password.ok_or_else(|| missing("password"))?;
-    let login = auth::login(&state.ctx, &state.tokens, &username, password).await?;
+    let agent = user_agent(&req);
+    let login = auth::login(&state.ctx, &state.tokens, &username, password, &agent).await?;
     Ok(HttpResponse::Ok()
         .cookie(cookie(
             &login.token,

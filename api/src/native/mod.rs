@@ -2,7 +2,12 @@
 //! to which fields may be added and never renamed.
 
 pub mod auth;
+pub mod exports;
+pub mod notifications;
 pub mod posts;
+pub mod profiles;
+pub mod relations;
+pub mod sessions;
 pub mod users;
 
 use actix_web::{HttpResponseBuilder, http::header};

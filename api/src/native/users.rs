@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{auth::cookie, link_next};
+use super::{auth::cookie, link_next, sessions::user_agent};
 use crate::{
     extract::{Body, CurrentUser, Origin, PageQuery},
     openapi::{BadBody, Common, LoginNeeded, NameTaken, NoSuch, NotYours, Refused},
@@ -178,7 +178,8 @@ pub async fn update(
     let user = users::update(&state.ctx, &session, UserId(*id), change).await?;
     let mut response = HttpResponse::Ok();
     if new_password {
-        let login = auth::renew(&state.ctx, &state.tokens, user.clone()).await?;
+        let agent = user_agent(&req);
+        let login = auth::renew(&state.ctx, &state.tokens, user.clone(), &agent).await?;
         response.cookie(cookie(
             &login.token,
             Origin::of(&req, &state.trusted_proxies),

@@ -2,9 +2,12 @@
 
 mod password;
 mod queries;
+mod sessions;
 mod token;
 
 pub use password::{Password, Passwords};
+pub(crate) use sessions::sessions_in;
+pub use sessions::{SessionView, end_other, sessions};
 pub use token::{AppEnv, AuthConfig, LIFETIME, Tokens};
 
 use secrecy::SecretString;
@@ -34,7 +37,8 @@ pub struct Login {
     pub token: String,
 }
 
-/// Logs in with a name (whatever its case) and a password.
+/// Logs in with a name (whatever its case) and a password; `user_agent` is what the caller's program calls itself, and
+/// may be anything.
 ///
 /// # Errors
 /// [`Error::Unauthenticated`], the same for a wrong name and a wrong password and after the same work.
@@ -43,6 +47,7 @@ pub async fn login(
     tokens: &Tokens,
     username: &str,
     password: SecretString,
+    user_agent: &str,
 ) -> Result<Login> {
     const REFUSED: Error = Error::Unauthenticated("Invalid credentials");
     // PostgreSQL's text holds no NUL; a name with one is simply nobody's.
@@ -66,33 +71,48 @@ pub async fn login(
         id: account.id,
         username: account.username,
     };
-    open(ctx, tokens, user, &hash).await?.ok_or(REFUSED)
+    open(ctx, tokens, user, &hash, user_agent)
+        .await?
+        .ok_or(REFUSED)
 }
 
-/// Opens a session for somebody who has just proved in another way who they are.
+/// Opens a session for somebody who has just proved in another way who they are; `user_agent` as for [`login`].
 ///
 /// # Errors
 /// [`Error::NotFound`] when the account has gone.
-pub async fn renew(ctx: &Ctx, tokens: &Tokens, user: User) -> Result<Login> {
+pub async fn renew(ctx: &Ctx, tokens: &Tokens, user: User, user_agent: &str) -> Result<Login> {
     const GONE: Error = Error::NotFound("user");
     let account = queries::credentials(&ctx.db, &user.username)
         .await?
         .filter(|account| account.id == user.id)
         .ok_or(GONE)?;
-    open(ctx, tokens, user, &account.password_hash)
+    open(ctx, tokens, user, &account.password_hash, user_agent)
         .await?
         .ok_or(GONE)
 }
 
 /// Opens a session, unless the account has gone or has another password by now.
-async fn open(ctx: &Ctx, tokens: &Tokens, user: User, hash: &str) -> Result<Option<Login>> {
+async fn open(
+    ctx: &Ctx,
+    tokens: &Tokens,
+    user: User,
+    hash: &str,
+    user_agent: &str,
+) -> Result<Option<Login>> {
     let now = ctx.clock.now();
     let ticket = Ticket {
         user: user.id,
         session: Uuid::new_v4(),
     };
-    let opened =
-        queries::open_session(&ctx.db, ticket.session, user.id, hash, now + LIFETIME).await?;
+    let opened = queries::open_session(
+        &ctx.db,
+        ticket.session,
+        user.id,
+        hash,
+        now + LIFETIME,
+        &sessions::shortened(user_agent),
+    )
+    .await?;
     let token = tokens.sign(ticket, now).map_err(Error::internal)?;
     Ok(opened.then_some(Login { user, token }))
 }

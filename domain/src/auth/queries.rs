@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
+use super::SessionView;
 use crate::{ids::UserId, users::User};
 
 pub(super) struct Credentials {
@@ -51,14 +52,16 @@ pub(super) async fn open_session(
     user: UserId,
     password_hash: &str,
     expires_at: DateTime<Utc>,
+    user_agent: &str,
 ) -> sqlx::Result<bool> {
     let done = sqlx::query!(
-        "INSERT INTO sessions (id, user_id, expires_at)
-         SELECT $1, id, $4 FROM users WHERE id = $2 AND password_hash = $3 AND deleted_at IS NULL FOR SHARE",
+        "INSERT INTO sessions (id, user_id, expires_at, user_agent)
+         SELECT $1, id, $4, $5 FROM users WHERE id = $2 AND password_hash = $3 AND deleted_at IS NULL FOR SHARE",
         session,
         user.0,
         password_hash,
-        expires_at
+        expires_at,
+        user_agent
     )
     .execute(db)
     .await?;
@@ -89,6 +92,43 @@ pub(super) async fn end_session(db: impl PgExecutor<'_>, session: Uuid) -> sqlx:
         .execute(db)
         .await?;
     Ok(())
+}
+
+/// The newest sessions of an account that still count; `own` is the one that asks.
+pub(super) async fn sessions(
+    db: impl PgExecutor<'_>,
+    user: UserId,
+    own: Uuid,
+    now: DateTime<Utc>,
+    most: i64,
+) -> sqlx::Result<Vec<SessionView>> {
+    sqlx::query_as!(
+        SessionView,
+        r#"SELECT id, created_at, expires_at, user_agent, id = $2 AS "current!" FROM sessions
+           WHERE user_id = $1 AND expires_at > $3 ORDER BY created_at DESC, id LIMIT $4"#,
+        user.0,
+        own,
+        now,
+        most
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Ends a session of this account; answers whether there was one.
+pub(super) async fn end_session_of(
+    db: impl PgExecutor<'_>,
+    user: UserId,
+    session: Uuid,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "DELETE FROM sessions WHERE id = $1 AND user_id = $2",
+        session,
+        user.0
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 pub(super) async fn end_all_sessions(db: impl PgExecutor<'_>, user: UserId) -> sqlx::Result<()> {

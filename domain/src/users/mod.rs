@@ -10,8 +10,9 @@ use crate::{
     auth::{self, Password, Session},
     error::breaches,
     ids::UserId,
+    notifications,
     page::{Limit, Page},
-    posts,
+    posts, relations, timelines,
 };
 
 /// What a new account needs.
@@ -113,7 +114,8 @@ pub async fn update(ctx: &Ctx, caller: &Session, id: UserId, change: UserChange)
     Ok(user)
 }
 
-/// Deletes the caller's own account with its posts and sessions; the name is free again.
+/// Deletes the caller's own account with its posts, its sessions, all that ties it to others and all that it has
+/// caused; the name is free again.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Forbidden`] (not one's own).
@@ -126,9 +128,11 @@ pub async fn delete(ctx: &Ctx, caller: &Session, id: UserId) -> Result<User> {
             .await?
             .ok_or(Error::NotFound("user"))?;
         auth::end_all_sessions(&mut tx, id).await?;
+        relations::remove_all(&mut tx, id).await?;
+        notifications::remove_all(&mut tx, id).await?;
         posts::delete_all_of(&mut tx, id).await?;
         tx.commit().await?;
-        ctx.feed.bump().await;
+        tokio::join!(ctx.feed.bump(), timelines::forget(&ctx, id));
         Ok(user)
     })
     .await

@@ -67,11 +67,11 @@ pub(super) async fn update(
     .await
 }
 
-/// Marks the account as deleted and forgets its password.
+/// Marks the account as deleted and forgets its password and what it said of itself.
 pub(super) async fn delete(db: impl PgExecutor<'_>, id: UserId) -> sqlx::Result<Option<User>> {
     sqlx::query_as!(
         User,
-        r#"UPDATE users SET deleted_at = now(), updated_at = now(), password_hash = ''
+        r#"UPDATE users SET deleted_at = now(), updated_at = now(), password_hash = '', display_name = '', bio = ''
            WHERE id = $1 AND deleted_at IS NULL
            RETURNING id AS "id: UserId", username"#,
         id.0

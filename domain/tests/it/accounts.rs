@@ -30,7 +30,7 @@ async fn sign_up(ctx: &Ctx, name: &str) -> User {
 }
 
 async fn login(ctx: &Ctx, name: &str) -> domain::Result<String> {
-    let login = auth::login(ctx, &tokens(), name, SecretString::from(PASSWORD)).await?;
+    let login = auth::login(ctx, &tokens(), name, SecretString::from(PASSWORD), "test").await?;
     Ok(login.token)
 }
 
@@ -112,7 +112,7 @@ async fn a_name_that_nobody_has_takes_as_long_as_a_wrong_password() {
         for _ in 0..5 {
             let start = std::time::Instant::now();
             let wrong = SecretString::from("a wrong password");
-            let answer = auth::login(&ctx, &tokens(), name, wrong).await;
+            let answer = auth::login(&ctx, &tokens(), name, wrong, "test").await;
             assert!(matches!(
                 answer,
                 Err(Error::Unauthenticated("Invalid credentials"))

@@ -86,8 +86,9 @@ impl Browser {
             .and_then(|listener| listener.local_addr())
             .expect("a free port")
             .port();
-        let profile =
-            Profile(std::env::temp_dir().join(format!("linnet-browser-{}-{port}", std::process::id())));
+        let profile = Profile(
+            std::env::temp_dir().join(format!("linnet-browser-{}-{port}", std::process::id())),
+        );
         let chromedriver = Command::new("chromedriver")
             .arg(format!("--port={port}"))
             .stdin(Stdio::null())
@@ -155,7 +156,8 @@ impl Browser {
         let metrics = json!({
             "width": look.width, "height": look.height, "deviceScaleFactor": 1, "mobile": false,
         });
-        self.cdp("Emulation.setDeviceMetricsOverride", metrics).await;
+        self.cdp("Emulation.setDeviceMetricsOverride", metrics)
+            .await;
     }
 
     async fn cdp(&self, method: &str, parameters: Value) -> Value {
@@ -164,6 +166,16 @@ impl Browser {
             .send_raw(method, parameters)
             .await
             .unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// Runs no script of any page from now on.
+    ///
+    /// # Panics
+    /// When the browser does not do it.
+    pub async fn without_scripts(&self) {
+        let never = json!({"value": true});
+        self.cdp("Emulation.setScriptExecutionDisabled", never)
+            .await;
     }
 
     /// Goes to a page of the site.
@@ -301,14 +313,26 @@ impl Browser {
             "awaitPromise": true, "returnByValue": true,
         });
         let answer = self.cdp("Runtime.evaluate", check).await;
-        let found = answer["result"]["value"].as_array().unwrap_or_else(|| panic!("axe: {answer}"));
+        let found = answer["result"]["value"]
+            .as_array()
+            .unwrap_or_else(|| panic!("axe: {answer}"));
         let said: Vec<&str> = found.iter().filter_map(Value::as_str).collect();
         let at = self.path().await;
-        assert!(said.is_empty(), "{at} as {:?}:\n{}", self.look, said.join("\n"));
+        assert!(
+            said.is_empty(),
+            "{at} as {:?}:\n{}",
+            self.look,
+            said.join("\n")
+        );
         let sideways = self
             .run("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
             .await;
-        assert_eq!(sideways, json!(0), "{at} scrolls sideways as {:?}", self.look);
+        assert_eq!(
+            sideways,
+            json!(0),
+            "{at} scrolls sideways as {:?}",
+            self.look
+        );
     }
 
     /// What the browser complained about since the last call: blocked scripts, missing files, errors of ours.
