@@ -9,7 +9,9 @@
 //!
 //! | feature | what |
 //! |---|---|
-//! | [`posts`] | writing, reading, the feed and its cache |
+//! | [`posts`] | writing, reading, the feed and its cache; answers and reposts |
+//! | [`likes`] | who likes which post |
+//! | [`bookmarks`] | posts that people keep for themselves |
 //! | [`analysis`] | the state machine that brings every post its verdict |
 //! | [`users`] | accounts |
 //! | [`profiles`] | what people say of themselves |
@@ -25,6 +27,7 @@
 
 pub mod analysis;
 pub mod auth;
+pub mod bookmarks;
 pub mod cache;
 pub mod clock;
 pub mod config;
@@ -33,6 +36,7 @@ pub mod error;
 pub mod exports;
 pub mod ids;
 pub mod jobs;
+pub mod likes;
 pub mod live;
 pub mod llm;
 pub mod notifications;

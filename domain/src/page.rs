@@ -1,4 +1,4 @@
-//! Keyset pages: newest first, addressed by the id they continue below, never by an offset.
+//! Keyset pages, addressed by the id they continue below (newest first) or above (oldest first), never by an offset.
 
 use crate::error::Violation;
 
@@ -47,9 +47,21 @@ impl Default for Limit {
 /// # Errors
 /// When `value` is below 1.
 pub fn parse_before(value: i64) -> Result<i64, Violation> {
+    parse_id("before", value)
+}
+
+/// The id above which a page of a list that runs from old to new continues.
+///
+/// # Errors
+/// When `value` is below 1.
+pub fn parse_after(value: i64) -> Result<i64, Violation> {
+    parse_id("after", value)
+}
+
+fn parse_id(field: &'static str, value: i64) -> Result<i64, Violation> {
     if value < 1 {
         return Err(Violation {
-            field: "before",
+            field,
             rule: "be the id of an item (1 or more)".into(),
             length: None,
         });
@@ -57,12 +69,12 @@ pub fn parse_before(value: i64) -> Result<i64, Violation> {
     Ok(value)
 }
 
-/// Some items, newest first.
+/// Some items, newest first unless the list runs from old to new.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {
     /// At most the limit asked for.
     pub items: Vec<T>,
-    /// Pass this as `before` for the next page; `None` on the last one.
+    /// Pass this as `before` (as `after` where the list runs from old to new) for the next page; `None` on the last one.
     pub next: Option<i64>,
 }
 
@@ -100,6 +112,34 @@ mod tests {
                 match page.next { Some(next) => before = next, None => break }
             }
             prop_assert_eq!(seen, (1..=total).rev().collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn a_list_from_old_to_new_is_walked_as_well(total in 0_i64..300, limit in 1_i64..=100) {
+            let limit = Limit::parse(limit).unwrap();
+            let fetch = |after: i64| {
+                let rows: Vec<i64> = (1..=total).filter(|id| *id > after)
+                    .take(usize::try_from(limit.probe()).unwrap()).collect();
+                Page::from_probe(rows, limit, |id| *id)
+            };
+            let (mut seen, mut after) = (Vec::<i64>::new(), 0);
+            loop {
+                let page = fetch(after);
+                prop_assert!(page.items.len() <= limit.get());
+                seen.extend(&page.items);
+                match page.next { Some(next) => after = parse_after(next).unwrap(), None => break }
+            }
+            prop_assert_eq!(seen, (1..=total).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn a_page_continues_at_an_id(value: i64) {
+            for (parsed, field) in [(parse_before(value), "before"), (parse_after(value), "after")] {
+                match parsed {
+                    Ok(id) => prop_assert!(id == value && id >= 1),
+                    Err(violation) => prop_assert!(value < 1 && violation.field == field),
+                }
+            }
         }
 
         #[test]

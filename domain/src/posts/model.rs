@@ -1,12 +1,17 @@
 //! Posts as they are written and as they are read.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 
 use crate::{
     analysis::AnalysisView,
     error::Violation,
     ids::{PostId, UserId},
+    page::Page,
 };
+
+use super::entities::{self, Entity, Kind};
 
 /// A post's text: 1 to `most` Unicode scalar values after trimming, line ends as `\n`, no other control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +48,48 @@ impl PostText {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What stands in it beside words.
+    #[must_use]
+    pub fn entities(&self) -> Vec<Entity> {
+        entities::parse(&self.0)
+    }
+
+    /// Whom and what it names.
+    pub(super) fn named(&self) -> Named {
+        let (mut people, mut tags) = (Vec::new(), Vec::new());
+        for entity in self.entities() {
+            match entity.kind {
+                Kind::Mention(name) => people.push(name.to_ascii_lowercase()),
+                Kind::Tag(tag) => tags.push(tag),
+                Kind::Link => {}
+            }
+        }
+        let mut seen = HashSet::new();
+        people.retain(|name| seen.insert(name.clone()));
+        let mut seen = HashSet::new();
+        tags.retain(|tag| seen.insert(tag.clone()));
+        tags.truncate(NAMED_MAX);
+        Named { people, tags }
+    }
+}
+
+/// So many people and so many tags of one post are stored; what more it names is only shown.
+pub(super) const NAMED_MAX: usize = 20;
+
+/// Whom and what a text names, each once, in the order in which they are named.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Named {
+    /// Names in lower case, of people who may not exist.
+    pub people: Vec<String>,
+    /// Tags in their compared form, at most [`NAMED_MAX`].
+    pub tags: Vec<String>,
+}
+
+impl Named {
+    pub(super) fn is_empty(&self) -> bool {
+        self.people.is_empty() && self.tags.is_empty()
     }
 }
 
@@ -124,6 +171,28 @@ pub struct ViewerFlags {
     pub bookmarked: bool,
 }
 
+/// A post in its conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Thread {
+    /// What it answers, what that answers, and so on; oldest first, without what is deleted or hidden from the viewer.
+    pub ancestors: Vec<PostView>,
+    /// The post.
+    pub post: PostView,
+    /// What answers it, oldest first; continued by `after`.
+    pub replies: Page<PostView>,
+}
+
+/// A text that a post has or had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// 1 for what it said first.
+    pub revision: i32,
+    /// What it said.
+    pub content: String,
+    /// Since when.
+    pub created_at: DateTime<Utc>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,6 +225,18 @@ mod tests {
             assert!(violation.rule.contains(&name), "{violation}");
         }
         assert_eq!(PostText::parse("a\r\nb", 500).unwrap().0, "a\nb");
+    }
+
+    #[test]
+    fn each_is_named_once_whatever_its_case() {
+        let text = PostText::parse("@Ada #Rust @bob @ADA #rust #2024 https://a.org/#no", 500).unwrap();
+        let named = text.named();
+        assert_eq!(named.people, ["ada", "bob"]);
+        assert_eq!(named.tags, ["rust"]);
+        assert!(PostText::parse("ada #1 https://a.org", 500).unwrap().named().is_empty());
+        let many: Vec<String> = (0..30).map(|i| format!("#t{i}")).collect();
+        let many = PostText::parse(&many.join(" "), 500).unwrap().named();
+        assert_eq!((many.tags.len(), &*many.tags[19]), (NAMED_MAX, "t19"));
     }
 
     proptest! {

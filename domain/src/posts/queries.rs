@@ -1,9 +1,11 @@
-//! Every SQL statement about `posts`.
+//! The SQL statements that read `posts`; those that write are in `queries/writing.rs`.
+
+pub(super) mod writing;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 
-use super::{PostText, PostView, ReplyTo, Repost, ViewerFlags};
+use super::{Edit, PostView, ReplyTo, Repost, ViewerFlags};
 use crate::{
     analysis::{AnalysisView, Polarity, Safety, Status, without_addresses},
     ids::{PostId, UserId},
@@ -97,34 +99,6 @@ impl From<Row> for PostView {
             }),
         }
     }
-}
-
-pub(super) struct Inserted {
-    pub id: PostId,
-    pub revision: i32,
-    pub display_name: String,
-    pub created_at: DateTime<Utc>,
-    pub updated_at: DateTime<Utc>,
-}
-
-/// One statement and so one transaction: the trigger writes the analysis row within it.
-pub(super) async fn insert(
-    db: impl PgExecutor<'_>,
-    author: UserId,
-    text: &PostText,
-    request_id: &str,
-) -> sqlx::Result<Inserted> {
-    sqlx::query_as!(
-        Inserted,
-        r#"INSERT INTO posts (user_id, content, request_id) VALUES ($1, $2, $3)
-           RETURNING id AS "id: PostId", revision, created_at, updated_at,
-               (SELECT display_name FROM users u WHERE u.id = user_id) AS "display_name!""#,
-        author.0,
-        text.as_str(),
-        request_id
-    )
-    .fetch_one(db)
-    .await
 }
 
 /// The one SELECT behind every reading query: `$1` is the viewer or NULL, `$tail` says which entries (`e`; `p` is the
@@ -224,51 +198,118 @@ pub(super) async fn find(
     Ok(row.map(PostView::from))
 }
 
-/// Changes the author's own post; answers the revision it has now. The trigger resets the analysis if the text is
-/// another one.
-pub(super) async fn update(
+/// An author's posts and reposts below `before`, newest first.
+pub(super) async fn by_author(
     db: impl PgExecutor<'_>,
-    id: PostId,
+    viewer: Option<UserId>,
     author: UserId,
-    text: &PostText,
-    request_id: &str,
-) -> sqlx::Result<Option<i32>> {
-    sqlx::query_scalar!(
-        "UPDATE posts SET content = $3, request_id = $4
-         WHERE id = $1 AND user_id = $2 AND repost_of IS NULL AND deleted_at IS NULL RETURNING revision",
-        id.0,
+    before: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<PostView>> {
+    let rows = select_posts!(
+        viewer,
+        "AND e.user_id = $2 AND e.deleted_at IS NULL AND p.deleted_at IS NULL AND e.id < $3 ORDER BY e.id DESC LIMIT $4",
         author.0,
-        text.as_str(),
-        request_id
+        before,
+        limit
     )
-    .fetch_optional(db)
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(PostView::from).collect())
+}
+
+/// Whether there is such an author who does not block the viewer.
+pub(super) async fn has_author(
+    db: impl PgExecutor<'_>,
+    viewer: Option<UserId>,
+    author: UserId,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (
+               SELECT FROM users u WHERE u.id = $2 AND u.deleted_at IS NULL
+                   AND NOT EXISTS (SELECT FROM blocks b WHERE b.blocker_id = u.id AND b.blocked_id = $1)) AS "has!""#,
+        viewer as Option<UserId>,
+        author.0
+    )
+    .fetch_one(db)
     .await
 }
 
-/// Marks the author's own post as deleted; answers whether there was one.
-pub(super) async fn delete(
+/// The answers to a post above `after`, oldest first.
+pub(super) async fn replies(
     db: impl PgExecutor<'_>,
+    viewer: Option<UserId>,
     id: PostId,
-    author: UserId,
-) -> sqlx::Result<bool> {
-    let done = sqlx::query!(
-        "UPDATE posts SET deleted_at = now()
-         WHERE id = $1 AND user_id = $2 AND repost_of IS NULL AND deleted_at IS NULL",
+    after: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<PostView>> {
+    let rows = select_posts!(
+        viewer,
+        "AND e.reply_to = $2 AND e.deleted_at IS NULL AND e.id > $3 ORDER BY e.id LIMIT $4",
         id.0,
-        author.0
+        after,
+        limit
     )
-    .execute(db)
+    .fetch_all(db)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(rows.into_iter().map(PostView::from).collect())
 }
 
-/// Marks every post of an author as deleted.
-pub(super) async fn delete_all_of(db: impl PgExecutor<'_>, author: UserId) -> sqlx::Result<()> {
-    sqlx::query!(
-        "UPDATE posts SET deleted_at = now() WHERE user_id = $1 AND deleted_at IS NULL",
-        author.0
+/// What a post answers, what that answers, and so on: at most `most`, in no order.
+pub(super) async fn ancestors(
+    db: impl PgExecutor<'_>,
+    id: PostId,
+    most: i32,
+) -> sqlx::Result<Vec<PostId>> {
+    sqlx::query_scalar!(
+        r#"WITH RECURSIVE above (id, height) AS (
+               SELECT reply_to, 1 FROM posts WHERE id = $1
+               UNION ALL
+               SELECT p.reply_to, height + 1 FROM above JOIN posts p ON p.id = above.id WHERE height < $2)
+           SELECT id AS "id!: PostId" FROM above WHERE id IS NOT NULL"#,
+        id.0,
+        most
     )
-    .execute(db)
+    .fetch_all(db)
+    .await
+}
+
+/// The texts that a post has had and the one it has: the newest `most`, oldest first.
+pub(super) async fn history(
+    db: impl PgExecutor<'_>,
+    id: PostId,
+    most: i64,
+) -> sqlx::Result<Vec<Edit>> {
+    let mut edits = sqlx::query_as!(
+        Edit,
+        r#"SELECT revision AS "revision!", content AS "content!", created_at AS "created_at!"
+           FROM (SELECT revision, content, created_at FROM post_edits WHERE post_id = $1
+                 UNION ALL SELECT revision, content, updated_at FROM posts WHERE id = $1) AS texts
+           ORDER BY revision DESC LIMIT $2"#,
+        id.0,
+        most
+    )
+    .fetch_all(db)
     .await?;
-    Ok(())
+    edits.reverse();
+    Ok(edits)
+}
+
+/// How a post is counted.
+#[derive(Default)]
+pub(super) struct Counts {
+    pub likes: i32,
+    pub reposts: i32,
+    pub replies: i32,
+}
+
+pub(super) async fn counts(db: impl PgExecutor<'_>, id: PostId) -> sqlx::Result<Counts> {
+    let counts = sqlx::query_as!(
+        Counts,
+        "SELECT likes, reposts, replies FROM post_counts WHERE post_id = $1",
+        id.0
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(counts.unwrap_or_default())
 }

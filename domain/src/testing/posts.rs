@@ -34,9 +34,10 @@ pub async fn author(ctx: &Ctx) -> User {
     }
 }
 
-fn new_post(text: &str) -> NewPost {
+fn new_post(text: &str, reply_to: Option<PostId>) -> NewPost {
     NewPost {
         text: PostText::parse(text, 500).expect("a text"),
+        reply_to,
         request_id: REQUEST_ID.into(),
     }
 }
@@ -46,7 +47,17 @@ fn new_post(text: &str) -> NewPost {
 /// # Panics
 /// When it is refused.
 pub async fn write(ctx: &Ctx, author: &User, text: &str) -> PostView {
-    posts::create(ctx, author, new_post(text))
+    posts::create(ctx, author, new_post(text, None))
+        .await
+        .expect("a post")
+}
+
+/// Answers a post the way the API does.
+///
+/// # Panics
+/// When it is refused.
+pub async fn reply(ctx: &Ctx, author: &User, to: PostId, text: &str) -> PostView {
+    posts::create(ctx, author, new_post(text, Some(to)))
         .await
         .expect("a post")
 }
@@ -56,7 +67,7 @@ pub async fn write(ctx: &Ctx, author: &User, text: &str) -> PostView {
 /// # Panics
 /// When it is refused.
 pub async fn edit(ctx: &Ctx, author: &User, post: PostId, text: &str) -> PostView {
-    posts::update(ctx, author, post, new_post(text))
+    posts::update(ctx, author, post, new_post(text, None))
         .await
         .expect("a post")
 }

@@ -23,7 +23,7 @@ fn render(posts: &[PostView]) -> Vec<u8> {
 
 async fn feed(ctx: &Ctx, limit: i64) -> String {
     let limit = Limit::parse(limit).unwrap();
-    let page = posts::feed(ctx, limit, render).await.unwrap();
+    let page = posts::feed(ctx, None, None, limit, render).await.unwrap();
     String::from_utf8(page.body.to_vec()).unwrap()
 }
 
