@@ -13,6 +13,7 @@ use actix_web::{
 use domain::{
     Ctx,
     auth::{self, Session, Tokens},
+    ids::UserId,
     page::{self, Limit},
 };
 use serde::{
@@ -76,6 +77,14 @@ impl FromRequest for CurrentUser {
 
 /// The caller, if logged in.
 pub struct MaybeUser(pub Option<Session>);
+
+impl MaybeUser {
+    /// Who is calling, if known.
+    #[must_use]
+    pub fn id(&self) -> Option<UserId> {
+        self.0.as_ref().map(|session| session.user.id)
+    }
+}
 
 impl FromRequest for MaybeUser {
     type Error = Problem;
@@ -268,18 +277,43 @@ impl PageQuery {
     /// # Errors
     /// 422 that names the parameter.
     pub fn parse(&self) -> Result<(Limit, Option<i64>), Problem> {
-        // What is no number at all is as wrong as one out of bounds, and 0 is out of both bounds.
-        let number = |text: &String| text.parse::<i64>().unwrap_or(0);
-        let limit = self
-            .limit
-            .as_ref()
-            .map_or(Ok(Limit::default()), |text| Limit::parse(number(text)))?;
-        let before = self
-            .before
-            .as_ref()
-            .map(|text| page::parse_before(number(text)))
-            .transpose()?;
-        Ok((limit, before))
+        let before = self.before.as_deref().map(number).map(page::parse_before);
+        Ok((limit(self.limit.as_deref())?, before.transpose()?))
+    }
+}
+
+/// The query of a list that runs from old to new: how many items, above which id.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct AfterQuery {
+    /// How many items at most: 1 to 100, 50 if not given.
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 100, example = 50)]
+    limit: Option<String>,
+    /// Only items with a larger id, as the header Link of the page before gives it.
+    #[param(value_type = Option<i64>, minimum = 1)]
+    after: Option<String>,
+}
+
+impl AfterQuery {
+    /// The limit and the id to continue above.
+    ///
+    /// # Errors
+    /// 422 that names the parameter.
+    pub fn parse(&self) -> Result<(Limit, Option<i64>), Problem> {
+        let after = self.after.as_deref().map(number).map(page::parse_after);
+        Ok((limit(self.limit.as_deref())?, after.transpose()?))
+    }
+}
+
+/// What is no number at all is as wrong as one out of bounds, and 0 is out of every bound here.
+fn number(text: &str) -> i64 {
+    text.parse().unwrap_or(0)
+}
+
+fn limit(text: Option<&str>) -> Result<Limit, Problem> {
+    match text {
+        Some(text) => Ok(Limit::parse(number(text))?),
+        None => Ok(Limit::default()),
     }
 }
 

@@ -13,7 +13,10 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     health,
-    native::{auth, exports, notifications, posts, profiles, relations, sessions, users},
+    native::{
+        auth, bookmarks, conversation, exports, likes, notifications, posts, profiles, relations,
+        reposts, sessions, users,
+    },
     problem::Problem,
 };
 
@@ -41,6 +44,18 @@ pub fn table(config: &mut ServiceConfig<'_>) {
         .service(posts::create)
         .service(posts::generate)
         .service(posts::explanation)
+        .service(posts::of_author)
+        .service(conversation::thread)
+        .service(conversation::replies)
+        .service(conversation::history)
+        .service(likes::like)
+        .service(likes::unlike)
+        .service(likes::people)
+        .service(reposts::repost)
+        .service(reposts::unrepost)
+        .service(bookmarks::add)
+        .service(bookmarks::remove)
+        .service(bookmarks::list)
         .service(posts::read)
         .service(posts::update)
         .service(posts::remove)

@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use tracing::Instrument as _;
 use utoipa::ToSchema;
 
-use super::{posts::AnalysisDto, sessions::SessionDto};
+use super::{post_dto::AnalysisDto, sessions::SessionDto};
 use crate::{
     extract::CurrentUser,
     openapi::{Common, LoginNeeded, NoSuch},

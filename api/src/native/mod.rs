@@ -2,20 +2,45 @@
 //! to which fields may be added and never renamed.
 
 pub mod auth;
+pub mod bookmarks;
+pub mod conversation;
 pub mod exports;
+pub mod likes;
 pub mod notifications;
+pub mod post_dto;
 pub mod posts;
 pub mod profiles;
 pub mod relations;
+pub mod reposts;
 pub mod sessions;
 pub mod users;
 
 use actix_web::{HttpResponseBuilder, http::header};
 
-/// Adds `Link: <…>; rel="next"` when there is a next page of `path`.
+/// Adds `Link: <…>; rel="next"` when there is a next page of `path`, which continues below an id.
 fn link_next(response: &mut HttpResponseBuilder, path: &str, limit: usize, next: Option<i64>) {
-    if let Some(before) = next {
-        let link = format!("<{path}?limit={limit}&before={before}>; rel=\"next\"");
+    link(response, path, limit, "before", next);
+}
+
+/// The same for a list from old to new, which continues above an id.
+fn link_next_after(
+    response: &mut HttpResponseBuilder,
+    path: &str,
+    limit: usize,
+    next: Option<i64>,
+) {
+    link(response, path, limit, "after", next);
+}
+
+fn link(
+    response: &mut HttpResponseBuilder,
+    path: &str,
+    limit: usize,
+    parameter: &str,
+    next: Option<i64>,
+) {
+    if let Some(id) = next {
+        let link = format!("<{path}?limit={limit}&{parameter}={id}>; rel=\"next\"");
         response.insert_header((header::LINK, link));
     }
 }

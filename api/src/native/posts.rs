@@ -1,4 +1,5 @@
-//! `/api/posts`: the feed, one post, writing, changing, deleting; a suggestion and explanations from the model.
+//! `/api/posts`: the feed, one post, writing, changing, deleting; a suggestion and explanations from the model;
+//! `/api/user/{id}/posts`.
 
 use actix_web::{
     HttpResponse, delete, get,
@@ -6,19 +7,21 @@ use actix_web::{
     post, put,
     web::{Data, Path, Query},
 };
-use chrono::{DateTime, Utc};
 use domain::{
-    analysis::{self, AnalysisView, Polarity, Safety, Status},
-    error::Violation,
-    ids::PostId,
-    posts::{self, NewPost, PostText, PostView},
+    analysis,
+    ids::{PostId, UserId},
+    posts::{self, NewPost, PostText},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::link_next;
+use super::{
+    link_next,
+    post_dto::{PostDto, answer, render},
+    users::missing,
+};
 use crate::{
-    extract::{Body, CurrentUser, PageQuery, RequestId},
+    extract::{Body, CurrentUser, MaybeUser, PageQuery, RequestId},
     openapi::{BadBody, Common, LoginNeeded, NoSuch, NotJudged, NotYours, Refused},
     problem::Problem,
     routes::State,
@@ -27,196 +30,36 @@ use crate::{
 /// The longest post the model is asked to suggest, in characters.
 const SUGGESTION: usize = 140;
 
-/// What the language model thinks of a post. All but `status` and `error` is null until `status` is `done`.
-#[derive(Serialize, ToSchema)]
-pub struct AnalysisDto<'a> {
-    /// `pending` until judged; `dead` when the model failed on it repeatedly.
-    #[schema(value_type = String, example = "done")]
-    status: Status,
-    /// `positive`, `neutral` or `negative`.
-    #[schema(value_type = Option<String>, example = "positive")]
-    polarity: Option<Polarity>,
-    /// −1 (ill) to 1 (well).
-    score: Option<f32>,
-    /// 0 to 1.
-    confidence: Option<f32>,
-    /// `ok` or `dangerous`.
-    #[schema(value_type = Option<String>, example = "ok")]
-    safety: Option<Safety>,
-    /// At most three.
-    topics: &'a [String],
-    /// Why, in the model's words; at most 200 characters. Written unasked only for dangerous posts, else empty; see
-    /// `/api/posts/{id}/explanation`.
-    explanation: Option<&'a str>,
-    /// Which model said so.
-    model: Option<&'a str>,
-    /// Why it was given up, when `status` is `dead`.
-    error: Option<&'a str>,
-}
-
-impl<'a> From<&'a AnalysisView> for AnalysisDto<'a> {
-    fn from(view: &'a AnalysisView) -> Self {
-        Self {
-            status: view.status,
-            polarity: view.polarity,
-            score: view.score,
-            confidence: view.confidence,
-            safety: view.safety,
-            topics: &view.topics,
-            explanation: view.explanation.as_deref(),
-            model: view.model.as_deref(),
-            error: view.error.as_deref(),
-        }
-    }
-}
-
-/// A post.
-#[derive(Serialize, ToSchema)]
-pub struct PostDto<'a> {
-    #[schema(value_type = i64)]
-    id: PostId,
-    content: &'a str,
-    /// Empty until analysed, then `ok` or `dangerous`.
-    #[schema(example = "ok")]
-    sentiment: &'static str,
-    /// The model's reason, at most 200 characters; may be empty.
-    correction: &'a str,
-    #[serde(rename = "userId")]
-    user_id: i64,
-    created_at: DateTime<Utc>,
-    /// When the text was last changed.
-    updated_at: DateTime<Utc>,
-    deleted_at: Option<DateTime<Utc>>,
-    username: &'a str,
-    /// What the author is called; may be empty.
-    display_name: &'a str,
-    /// Whether it said something else before; see `/api/posts/{id}/history`.
-    edited: bool,
-    /// The post it answers.
-    reply_to: Option<ReplyToDto<'a>>,
-    /// The first post of the conversation, for a reply.
-    #[schema(value_type = Option<i64>)]
-    thread_id: Option<PostId>,
-    /// How many people like it.
-    likes: i32,
-    /// How many people have reposted it.
-    reposts: i32,
-    /// How many posts answer it.
-    replies: i32,
-    /// Who brought it here, where a list shows a repost.
-    repost: Option<RepostDto<'a>>,
-    /// What the caller has done with it; null for nobody in particular, as in the public feed.
-    viewer: Option<ViewerDto>,
-    analysis: Option<AnalysisDto<'a>>,
-}
-
-/// The post that a reply answers.
-#[derive(Serialize, ToSchema)]
-pub struct ReplyToDto<'a> {
-    #[schema(value_type = i64)]
-    post_id: PostId,
-    #[serde(rename = "userId")]
-    user_id: i64,
-    username: &'a str,
-}
-
-/// Who showed a post to their followers.
-#[derive(Serialize, ToSchema)]
-pub struct RepostDto<'a> {
-    /// The repost's own number, by which lists are continued.
-    #[schema(value_type = i64)]
-    id: PostId,
-    #[serde(rename = "userId")]
-    user_id: i64,
-    username: &'a str,
-    display_name: &'a str,
-    created_at: DateTime<Utc>,
-}
-
-/// What the caller has done with a post.
-#[derive(Serialize, ToSchema)]
-pub struct ViewerDto {
-    liked: bool,
-    reposted: bool,
-    bookmarked: bool,
-}
-
-impl<'a> From<&'a PostView> for PostDto<'a> {
-    fn from(post: &'a PostView) -> Self {
-        let analysis = post.analysis.as_ref();
-        Self {
-            id: post.id,
-            content: &post.content,
-            sentiment: analysis.and_then(|a| a.safety).map_or("", Safety::as_str),
-            correction: analysis
-                .and_then(|a| a.explanation.as_deref())
-                .unwrap_or(""),
-            user_id: post.user_id.0,
-            created_at: post.created_at,
-            updated_at: post.updated_at,
-            deleted_at: post.deleted_at,
-            username: &post.username,
-            display_name: &post.display_name,
-            edited: post.edited,
-            reply_to: post.reply_to.as_ref().map(|answered| ReplyToDto {
-                post_id: answered.post_id,
-                user_id: answered.user_id.0,
-                username: &answered.username,
-            }),
-            thread_id: post.thread_id,
-            likes: post.likes,
-            reposts: post.reposts,
-            replies: post.replies,
-            repost: post.repost.as_ref().map(|repost| RepostDto {
-                id: repost.id,
-                user_id: repost.user_id.0,
-                username: &repost.username,
-                display_name: &repost.display_name,
-                created_at: repost.created_at,
-            }),
-            viewer: post.viewer.map(|viewer| ViewerDto {
-                liked: viewer.liked,
-                reposted: viewer.reposted,
-                bookmarked: viewer.bookmarked,
-            }),
-            analysis: analysis.map(AnalysisDto::from),
-        }
-    }
-}
-
-/// The body of a list of posts. Serialising these types cannot fail: they hold no maps and no foreign types.
-fn render(posts: &[PostView]) -> Vec<u8> {
-    let posts: Vec<PostDto<'_>> = posts.iter().map(PostDto::from).collect();
-    serde_json::to_vec(&posts).unwrap_or_else(|_| b"[]".to_vec())
-}
-
-/// What a post may be given.
+/// A new post.
 #[derive(Deserialize, ToSchema)]
 pub struct PostInput {
-    /// 1 to 500 characters after trimming; no control characters but line ends.
+    /// 1 to 500 characters after trimming; no control characters but line ends. `@name` mentions somebody, `#tag` files
+    /// the post under a tag.
+    #[schema(example = "The first swallow of the year! #spring", value_type = String)]
+    content: Option<String>,
+    /// The post that it answers; not a repost's number.
+    reply_to: Option<i64>,
+}
+
+/// What may be changed of a post.
+#[derive(Deserialize, ToSchema)]
+pub struct PostChange {
+    /// As for a new post.
     #[schema(example = "The first swallow of the year!", value_type = String)]
     content: Option<String>,
 }
 
-impl PostInput {
-    fn parse(self, state: &State, request_id: RequestId) -> Result<NewPost, Problem> {
-        let content = self.content.ok_or(Violation {
-            field: "content",
-            rule: "be given".into(),
-            length: None,
-        })?;
-        Ok(NewPost {
-            text: PostText::parse(&content, state.content_max_characters)?,
-            request_id: request_id.0,
-        })
-    }
+fn text(content: Option<String>, state: &State) -> Result<PostText, Problem> {
+    let content = content.ok_or(missing("content"))?;
+    Ok(PostText::parse(&content, state.content_max_characters)?)
 }
 
-/// The feed: posts of everybody, newest first.
+/// The feed: posts of everybody, newest first, without reposts.
 ///
-/// A read that starts after a write was answered sees it, on every replica. The header `Link` names the next page.
+/// A read that starts after a write was answered sees it, on every replica. The header `Link` names the next page. A
+/// caller who is logged in does not see posts of people whom they mute or between whom and them there is a block.
 #[utoipa::path(
-    tag = "posts", params(PageQuery),
+    tag = "posts", params(PageQuery), security((), ("cookie" = []), ("bearer" = [])),
     responses(
         (status = 200, description = "Posts, newest first", body = Vec<PostDto>,
          headers(("link" = String, description = "`<…>; rel=\"next\"`; missing on the last page"))),
@@ -224,28 +67,51 @@ impl PostInput {
     )
 )]
 #[get("/api/posts")]
-pub async fn list(state: Data<State>, query: Query<PageQuery>) -> Result<HttpResponse, Problem> {
+pub async fn list(
+    state: Data<State>,
+    caller: MaybeUser,
+    query: Query<PageQuery>,
+) -> Result<HttpResponse, Problem> {
     let (limit, before) = query.parse()?;
-    let (body, next) = if before.is_none() {
-        let page = posts::feed(&state.ctx, limit, render).await?;
-        (page.body.clone(), page.next)
-    } else {
-        let page = posts::page(&state.ctx, None, before, limit).await?;
-        (render(&page.items).into(), page.next)
-    };
+    let page = posts::feed(&state.ctx, caller.id(), before, limit, render).await?;
     let mut response = HttpResponse::Ok();
-    link_next(&mut response, "/api/posts", limit.get(), next);
-    Ok(response.content_type(ContentType::json()).body(body))
+    link_next(&mut response, "/api/posts", limit.get(), page.next);
+    Ok(response
+        .content_type(ContentType::json())
+        .body(page.body.clone()))
+}
+
+/// What somebody has written, answered and reposted, newest first.
+#[utoipa::path(
+    tag = "posts", params(("id" = i64, Path, description = "The account"), PageQuery),
+    security((), ("cookie" = []), ("bearer" = [])),
+    responses(
+        (status = 200, description = "Posts, newest first", body = Vec<PostDto>,
+         headers(("link" = String, description = "`<…>; rel=\"next\"`; missing on the last page"))),
+        Refused, NoSuch, Common,
+    )
+)]
+#[get("/api/user/{id}/posts")]
+pub async fn of_author(
+    state: Data<State>,
+    caller: MaybeUser,
+    id: Path<i64>,
+    query: Query<PageQuery>,
+) -> Result<HttpResponse, Problem> {
+    let (limit, before) = query.parse()?;
+    let page = posts::by_author(&state.ctx, caller.id(), UserId(*id), before, limit).await?;
+    Ok(answer(&format!("/api/user/{id}/posts"), limit, page))
 }
 
 /// Write a post.
 ///
-/// It is in the feed when this answers; the language model judges it moments later.
+/// It is in the feed when this answers; the language model judges it moments later. Whoever it answers or mentions is
+/// notified.
 #[utoipa::path(
     tag = "posts", request_body = PostInput, security(("cookie" = []), ("bearer" = [])),
     responses(
         (status = 201, description = "The post, in a list of one", body = Vec<PostDto>),
-        BadBody, LoginNeeded, Common,
+        BadBody, LoginNeeded, NoSuch, Common,
     )
 )]
 #[post("/api/posts")]
@@ -255,7 +121,11 @@ pub async fn create(
     request_id: RequestId,
     Body(input): Body<PostInput>,
 ) -> Result<HttpResponse, Problem> {
-    let new = input.parse(&state, request_id)?;
+    let new = NewPost {
+        text: text(input.content, &state)?,
+        reply_to: input.reply_to.map(PostId),
+        request_id: request_id.0,
+    };
     let post = posts::create(&state.ctx, &session.user, new).await?;
     Ok(HttpResponse::Created().json([PostDto::from(&post)]))
 }
@@ -296,14 +166,18 @@ pub struct Explanation {
 /// with the post. Another text or another verdict needs another explanation.
 #[utoipa::path(
     tag = "posts", params(("id" = i64, Path, description = "The post")),
+    security((), ("cookie" = []), ("bearer" = [])),
     responses((status = 200, description = "The reason", body = Explanation), NoSuch, NotJudged, Common)
 )]
 #[get("/api/posts/{id}/explanation")]
 pub async fn explanation(
     state: Data<State>,
+    caller: MaybeUser,
     id: Path<i64>,
     request_id: RequestId,
 ) -> Result<HttpResponse, Problem> {
+    // What is hidden from the caller has nothing to explain.
+    posts::get(&state.ctx, caller.id(), PostId(*id)).await?;
     let explanation = analysis::explain(&state.ctx, &state.llm, PostId(*id), request_id.0).await?;
     Ok(HttpResponse::Ok().json(Explanation { explanation }))
 }
@@ -311,11 +185,16 @@ pub async fn explanation(
 /// One post with its analysis.
 #[utoipa::path(
     tag = "posts", params(("id" = i64, Path, description = "The post")),
+    security((), ("cookie" = []), ("bearer" = [])),
     responses((status = 200, description = "The post", body = PostDto), NoSuch, Common)
 )]
 #[get("/api/posts/{id}")]
-pub async fn read(state: Data<State>, id: Path<i64>) -> Result<HttpResponse, Problem> {
-    let post = posts::get(&state.ctx, None, PostId(*id)).await?;
+pub async fn read(
+    state: Data<State>,
+    caller: MaybeUser,
+    id: Path<i64>,
+) -> Result<HttpResponse, Problem> {
+    let post = posts::get(&state.ctx, caller.id(), PostId(*id)).await?;
     Ok(HttpResponse::Ok().json(PostDto::from(&post)))
 }
 
@@ -328,9 +207,9 @@ pub struct PostUpdated<'a> {
     updated_post: [PostDto<'a>; 1],
 }
 
-/// Change one's own post; a new text is judged anew.
+/// Change one's own post; a new text is judged anew, and what it said before stays in its history.
 #[utoipa::path(
-    tag = "posts", params(("id" = i64, Path, description = "The post")), request_body = PostInput,
+    tag = "posts", params(("id" = i64, Path, description = "The post")), request_body = PostChange,
     security(("cookie" = []), ("bearer" = [])),
     responses(
         (status = 200, description = "The post as it is now", body = PostUpdated),
@@ -343,9 +222,13 @@ pub async fn update(
     CurrentUser(session): CurrentUser,
     id: Path<i64>,
     request_id: RequestId,
-    Body(input): Body<PostInput>,
+    Body(input): Body<PostChange>,
 ) -> Result<HttpResponse, Problem> {
-    let new = input.parse(&state, request_id)?;
+    let new = NewPost {
+        text: text(input.content, &state)?,
+        reply_to: None,
+        request_id: request_id.0,
+    };
     let post = posts::update(&state.ctx, &session.user, PostId(*id), new).await?;
     Ok(HttpResponse::Ok().json(PostUpdated {
         message: "success",
@@ -361,7 +244,7 @@ pub struct PostDeleted<'a> {
     post_deleted: [PostDto<'a>; 1],
 }
 
-/// Delete one's own post.
+/// Delete one's own post, and its reposts with it.
 #[utoipa::path(
     tag = "posts", params(("id" = i64, Path, description = "The post")),
     security(("cookie" = []), ("bearer" = [])),

@@ -4,11 +4,7 @@ use sqlx::{PgConnection, PgExecutor};
 
 use crate::ids::{PostId, UserId};
 
-pub(super) async fn insert(
-    db: impl PgExecutor<'_>,
-    by: UserId,
-    post: PostId,
-) -> sqlx::Result<()> {
+pub(super) async fn insert(db: impl PgExecutor<'_>, by: UserId, post: PostId) -> sqlx::Result<()> {
     sqlx::query!(
         "INSERT INTO bookmarks (user_id, post_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
         by.0,
@@ -19,11 +15,7 @@ pub(super) async fn insert(
     Ok(())
 }
 
-pub(super) async fn delete(
-    db: impl PgExecutor<'_>,
-    by: UserId,
-    post: PostId,
-) -> sqlx::Result<()> {
+pub(super) async fn delete(db: impl PgExecutor<'_>, by: UserId, post: PostId) -> sqlx::Result<()> {
     sqlx::query!(
         "DELETE FROM bookmarks WHERE user_id = $1 AND post_id = $2",
         by.0,

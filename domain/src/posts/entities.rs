@@ -100,8 +100,7 @@ fn mention(text: &str) -> Option<(usize, Kind)> {
     let name = name.trim_end_matches(['.', '-']);
     let length = 1 + name.len();
     // `@ada@example.org` is somebody elsewhere, and `@adé` is not ade. Other scripts may follow a name without a space.
-    let goes_on =
-        |c: char| c == '@' || is_combining_mark(c) || matches!(c, '\u{c0}'..='\u{24f}');
+    let goes_on = |c: char| c == '@' || is_combining_mark(c) || matches!(c, '\u{c0}'..='\u{24f}');
     if !NAME.contains(&name.len()) || text[length..].starts_with(goes_on) {
         return None;
     }
@@ -119,7 +118,9 @@ fn link(text: &str) -> Option<(usize, Kind)> {
         let start = text.get(..scheme.len())?;
         start.eq_ignore_ascii_case(scheme).then_some(scheme.len())
     })?;
-    let host = span(&text[scheme..], |c| is_word(c) || matches!(c, '.' | '-' | ':' | '[' | ']'));
+    let host = span(&text[scheme..], |c| {
+        is_word(c) || matches!(c, '.' | '-' | ':' | '[' | ']')
+    });
     let path = &text[scheme + host..];
     let path = match path.starts_with(['/', '?', '#']) {
         true => span(path, |c| !ends_link(c)),
@@ -207,7 +208,10 @@ mod tests {
             ("@adaさん、@bob🐦@eve", vec!["@ada", "@bob", "@eve"]),
             ("שלום @ada שלום", vec!["@ada"]),
             ("thanks,@ada:@bob\n@eve", vec!["@ada", "@bob", "@eve"]),
-            ("@abcdefghijklmnopqrstuvwxyz1234", vec!["@abcdefghijklmnopqrstuvwxyz1234"]),
+            (
+                "@abcdefghijklmnopqrstuvwxyz1234",
+                vec!["@abcdefghijklmnopqrstuvwxyz1234"],
+            ),
             ("@abcdefghijklmnopqrstuvwxyz12345", vec![]),
             ("@ab @a. @... @", vec![]),
             ("ada@example.org é@ada e\u{301}@ada 日@ada _@ada", vec![]),
@@ -227,9 +231,15 @@ mod tests {
             ("#日本語、#ＡＢＣ ＃タグ。", vec!["日本語", "abc", "タグ"]),
             ("#ΟΔΌΣ #हिन्दी #தமிழ்", vec!["οδός", "हिन्दी", "தமிழ்"]),
             ("ברוכים #הבאים, #مرحبا!", vec!["הבאים", "مرحبا"]),
-            ("#می\u{200c}خواهم #میخواهم\u{200c}", vec!["میخواهم", "میخواهم"]),
+            (
+                "#می\u{200c}خواهم #میخواهم\u{200c}",
+                vec!["میخواهم", "میخواهم"],
+            ),
             ("#tag#other #a-b #a.b #c+", vec!["tag", "a", "a", "c"]),
-            ("##twice (#in) \"#quoted\" 🐦#bird", vec!["twice", "in", "quoted", "bird"]),
+            (
+                "##twice (#in) \"#quoted\" 🐦#bird",
+                vec!["twice", "in", "quoted", "bird"],
+            ),
             ("a#b é#b _#b &#b /#b &#39;", vec![]),
             ("# #! #🐦 #1️⃣ #️⃣ #① #", vec![]),
             ("#🐦bird #bird🐦", vec!["bird"]),
@@ -240,24 +250,57 @@ mod tests {
         assert_eq!(tags(&format!("#{}", "é".repeat(50))), ["é".repeat(50)]);
         assert_eq!(tags(&format!("#{}", "é".repeat(51))), [""; 0]);
         // Accents of their own do not count when they become one with their letter.
-        assert_eq!(tags(&format!("#{}", "e\u{301}".repeat(50))), ["é".repeat(50)]);
+        assert_eq!(
+            tags(&format!("#{}", "e\u{301}".repeat(50))),
+            ["é".repeat(50)]
+        );
     }
 
     #[test]
     fn links_end_where_the_sentence_goes_on() {
         for (text, expected) in [
-            ("http://a.org HTTPS://A.ORG/x", vec!["http://a.org", "HTTPS://A.ORG/x"]),
-            ("See https://a.org/b. Or https://a.org/c?!", vec!["https://a.org/b", "https://a.org/c"]),
+            (
+                "http://a.org HTTPS://A.ORG/x",
+                vec!["http://a.org", "HTTPS://A.ORG/x"],
+            ),
+            (
+                "See https://a.org/b. Or https://a.org/c?!",
+                vec!["https://a.org/b", "https://a.org/c"],
+            ),
             ("(https://a.org/b_(c))", vec!["https://a.org/b_(c)"]),
-            ("(see https://a.org/b), <https://a.org/c>", vec!["https://a.org/b", "https://a.org/c"]),
-            ("[https://a.org/b[1]] \"https://a.org\"", vec!["https://a.org/b[1]", "https://a.org"]),
-            ("https://a.org/@ada#tag https://a.org:8080", vec!["https://a.org/@ada#tag", "https://a.org:8080"]),
-            ("見てhttps://a.org/日本、次。https://日本.jp。", vec!["https://a.org/日本", "https://日本.jp"]),
-            ("https://a.org/\u{202e}gro https://a.org/\u{200b}b", vec!["https://a.org/", "https://a.org/"]),
-            ("https://a.org🐦 http://[::1]:8/x", vec!["https://a.org", "http://[::1]:8/x"]),
+            (
+                "(see https://a.org/b), <https://a.org/c>",
+                vec!["https://a.org/b", "https://a.org/c"],
+            ),
+            (
+                "[https://a.org/b[1]] \"https://a.org\"",
+                vec!["https://a.org/b[1]", "https://a.org"],
+            ),
+            (
+                "https://a.org/@ada#tag https://a.org:8080",
+                vec!["https://a.org/@ada#tag", "https://a.org:8080"],
+            ),
+            (
+                "見てhttps://a.org/日本、次。https://日本.jp。",
+                vec!["https://a.org/日本", "https://日本.jp"],
+            ),
+            (
+                "https://a.org/\u{202e}gro https://a.org/\u{200b}b",
+                vec!["https://a.org/", "https://a.org/"],
+            ),
+            (
+                "https://a.org🐦 http://[::1]:8/x",
+                vec!["https://a.org", "http://[::1]:8/x"],
+            ),
             ("https://a.org/🐦/b", vec!["https://a.org/🐦/b"]),
-            ("xhttps://a.org https:// http://? https:///x http://.", vec![]),
-            ("ftp://a.org javascript:alert(1) http:a.org www.a.org", vec![]),
+            (
+                "xhttps://a.org https:// http://? https:///x http://.",
+                vec![],
+            ),
+            (
+                "ftp://a.org javascript:alert(1) http:a.org www.a.org",
+                vec![],
+            ),
             ("https://a.org:port/x", vec![]),
         ] {
             assert_eq!(written(text), expected, "{text}");

@@ -229,11 +229,17 @@ mod tests {
 
     #[test]
     fn each_is_named_once_whatever_its_case() {
-        let text = PostText::parse("@Ada #Rust @bob @ADA #rust #2024 https://a.org/#no", 500).unwrap();
+        let text =
+            PostText::parse("@Ada #Rust @bob @ADA #rust #2024 https://a.org/#no", 500).unwrap();
         let named = text.named();
         assert_eq!(named.people, ["ada", "bob"]);
         assert_eq!(named.tags, ["rust"]);
-        assert!(PostText::parse("ada #1 https://a.org", 500).unwrap().named().is_empty());
+        assert!(
+            PostText::parse("ada #1 https://a.org", 500)
+                .unwrap()
+                .named()
+                .is_empty()
+        );
         let many: Vec<String> = (0..30).map(|i| format!("#t{i}")).collect();
         let many = PostText::parse(&many.join(" "), 500).unwrap().named();
         assert_eq!((many.tags.len(), &*many.tags[19]), (NAMED_MAX, "t19"));

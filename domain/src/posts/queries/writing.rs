@@ -194,7 +194,10 @@ pub(in crate::posts) async fn hold_counts_around(
 }
 
 /// Marks every post of an author as deleted.
-pub(in crate::posts) async fn delete_all_of(tx: &mut PgConnection, author: UserId) -> sqlx::Result<()> {
+pub(in crate::posts) async fn delete_all_of(
+    tx: &mut PgConnection,
+    author: UserId,
+) -> sqlx::Result<()> {
     sqlx::query!(
         "UPDATE posts SET deleted_at = now() WHERE user_id = $1 AND deleted_at IS NULL",
         author.0
