@@ -31,15 +31,23 @@ const FREE: [&str; 6] = [
     "/assets/",
 ];
 
+/// Where a password is tried.
+const PASSWORDS: [&str; 6] = [
+    "/api/auth/login",
+    "/api/user/signup",
+    "/login",
+    "/signup",
+    "/settings/password",
+    "/settings/delete",
+];
+
 /// Which budget a request is paid from.
 fn budget(method: &Method, path: &str) -> Option<Budget> {
     if FREE.iter().any(|free| path.starts_with(free)) {
         return None;
     }
     Some(match (method, path) {
-        (&Method::POST, "/api/auth/login" | "/api/user/signup" | "/login" | "/signup") => {
-            Budget::Auth
-        }
+        (&Method::POST, path) if PASSWORDS.contains(&path) => Budget::Auth,
         // Reads by their method, but they cost the model or the database seconds.
         (&Method::GET, "/api/posts/generate" | "/api/export") => Budget::Writes,
         (&Method::GET, path) if is_explanation(path) => Budget::Writes,
@@ -121,6 +129,7 @@ mod tests {
         assert_eq!(of(Method::GET, "/api/posts"), Some(Budget::Reads));
         assert_eq!(of(Method::POST, "/login"), Some(Budget::Auth));
         assert_eq!(of(Method::POST, "/signup"), Some(Budget::Auth));
+        assert_eq!(of(Method::POST, "/settings/delete"), Some(Budget::Auth));
         assert_eq!(of(Method::GET, "/login"), Some(Budget::Reads));
         assert_eq!(of(Method::POST, "/compose/suggest"), Some(Budget::Writes));
         assert_eq!(of(Method::POST, "/posts/7/like"), Some(Budget::Writes));

@@ -120,7 +120,8 @@ async fn make(state: &State, input: &Credentials) -> Result<User, Problem> {
     }
 }
 
-fn enter(visitor: &Visitor, token: &str, next: &str) -> HttpResponse {
+/// Goes on with a new login.
+pub(super) fn enter(visitor: &Visitor, token: &str, next: &str) -> HttpResponse {
     let mut response = HttpResponse::SeeOther();
     response.cookie(cookie(token, visitor.origin));
     layout::see_with(response, next)
@@ -137,7 +138,7 @@ pub async fn sign_up(state: Data<State>, form: Form<Credentials>) -> Result<Http
             return show(&state, &form, Kind::SignUp, refused, kept).await;
         }
     };
-    let login = auth::renew(&state.ctx, &state.tokens, user).await?;
+    let login = auth::renew(&state.ctx, &state.tokens, user, &form.agent).await?;
     Ok(enter(&form, &login.token, form.next()))
 }
 
@@ -145,7 +146,7 @@ pub async fn sign_up(state: Data<State>, form: Form<Credentials>) -> Result<Http
 pub async fn login(state: Data<State>, form: Form<Credentials>) -> Result<HttpResponse, Problem> {
     let Credentials { username, password } = &form.input;
     let password = SecretString::from(password.clone());
-    match auth::login(&state.ctx, &state.tokens, username, password).await {
+    match auth::login(&state.ctx, &state.tokens, username, password, &form.agent).await {
         Ok(login) => Ok(enter(&form, &login.token, form.next())),
         Err(domain::Error::Unauthenticated(_)) => {
             let sentence = "This name and password do not belong together.";
@@ -165,9 +166,14 @@ pub async fn logout(state: Data<State>, form: Form<Button>) -> Result<HttpRespon
     if let Some(session) = &form.session {
         auth::logout(&state.ctx, session).await?;
     }
-    let mut gone = cookie("", form.origin);
+    Ok(leave(&form))
+}
+
+/// Goes to the front page without a login.
+pub(super) fn leave(visitor: &Visitor) -> HttpResponse {
+    let mut gone = cookie("", visitor.origin);
     gone.make_removal();
     let mut response = HttpResponse::SeeOther();
     response.cookie(gone);
-    Ok(layout::see_with(response, "/"))
+    layout::see_with(response, "/")
 }

@@ -36,6 +36,8 @@ pub struct Compose {
     pub reply_to: Option<i64>,
     /// The longest post, in characters.
     pub most: usize,
+    /// Whether it is part of a page that shows what was written with it.
+    pub inline: bool,
 }
 
 impl Compose {
@@ -49,6 +51,7 @@ impl Compose {
             notice: None,
             reply_to: None,
             most: state.content_max_characters,
+            inline: true,
         }
     }
 
@@ -120,7 +123,10 @@ async fn show(
     let title = if parent.is_some() { "Reply" } else { "Write" };
     let page = ComposePage {
         shell: layout::shell(state, visitor, title, Place::Nowhere).await?,
-        compose,
+        compose: Compose {
+            inline: false,
+            ..compose
+        },
         parent: parent
             .as_ref()
             .map(|post| Card::new(post, visitor.id(), state.ctx.clock.now())),
@@ -170,6 +176,7 @@ pub async fn send(
     };
     let new = NewPost {
         text,
+        reply_to: reply_to.map(PostId),
         request_id: request_id.0,
     };
     let post = posts::create(&state.ctx, &session.user, new).await?;

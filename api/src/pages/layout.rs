@@ -5,6 +5,7 @@ use actix_web::{
     http::{StatusCode, header},
 };
 use askama::Template;
+use domain::notifications;
 
 use super::visitor::Visitor;
 use crate::{problem::Problem, routes::State};
@@ -98,7 +99,7 @@ impl Shell {
 /// # Errors
 /// Those of the database.
 pub async fn shell(
-    _state: &State,
+    state: &State,
     visitor: &Visitor,
     title: impl Into<String>,
     place: Place,
@@ -107,13 +108,17 @@ pub async fn shell(
         id: session.user.id.0,
         username: session.user.username.clone(),
     });
+    let unread = match visitor.id() {
+        Some(id) => notifications::unread(&state.ctx, id).await?,
+        None => 0,
+    };
     Ok(Shell {
         title: title.into(),
         place,
         me,
         csrf: visitor.csrf.clone(),
         address: visitor.address.clone(),
-        unread: 0,
+        unread,
     })
 }
 
@@ -196,6 +201,20 @@ impl Faults {
         let mut faults = self.0.iter();
         let fault = faults.find(|(named, _)| named == field);
         fault.map(|(_, sentence)| sentence.as_str())
+    }
+
+    /// The same with a fault more, if there is one.
+    #[must_use]
+    pub fn and(mut self, other: Option<Self>) -> Self {
+        self.0.extend(other.into_iter().flat_map(|other| other.0));
+        self
+    }
+
+    /// The same under another field's name.
+    #[must_use]
+    pub fn called(self, field: &str) -> Self {
+        let faults = self.0.into_iter();
+        Self(faults.map(|(_, said)| (field.to_owned(), said)).collect())
     }
 
     /// Takes the faults that a form can show out of a problem: 422, and 409 for `taken`, the field that must be unique.

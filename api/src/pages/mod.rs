@@ -9,12 +9,16 @@
 
 pub mod account;
 pub mod assets;
+pub mod bookmarks;
 pub mod card;
 pub mod compose;
 pub mod errors;
 pub mod home;
 pub mod layout;
+pub mod notifications;
+pub mod people;
 pub mod posts;
+pub mod settings;
 pub mod text;
 pub mod time;
 pub mod visitor;
@@ -64,28 +68,43 @@ pub fn table(config: &mut ServiceConfig) {
     let pages = web::scope("")
         .wrap(Compress::default())
         .service(page("/").get(home::home))
-        .service(
-            form("/signup")
-                .get(account::sign_up_form)
-                .post(account::sign_up),
-        )
-        .service(form("/login").get(account::login_form).post(account::login))
+        .configure(accounts)
+        .configure(conversation)
+        .service(page("/@{username}").get(people::profile))
+        .service(page("/@{username}/{list:followers|following}").get(people::list))
+        .service(deed("/@{username}/{deed:(?:un)?(?:follow|block|mute)}").post(people::deed))
+        .service(page("/notifications").get(notifications::list))
+        .service(page("/bookmarks").get(bookmarks::list));
+    config.service(pages);
+}
+
+fn accounts(config: &mut ServiceConfig) {
+    let sign_up = form("/signup").get(account::sign_up_form);
+    let login = form("/login").get(account::login_form);
+    config
+        .service(sign_up.post(account::sign_up))
+        .service(login.post(account::login))
         .service(deed("/logout").post(account::logout))
+        .service(page("/settings").get(settings::show))
+        .service(deed("/settings/profile").post(settings::profile))
+        .service(deed("/settings/password").post(settings::password))
+        .service(deed("/settings/delete").post(settings::delete))
+        .service(deed("/settings/sessions/{id}/end").post(settings::end_session))
+        .service(page("/settings/{list:blocked|muted}").get(settings::list));
+}
+
+fn conversation(config: &mut ServiceConfig) {
+    let edit = form("/posts/{id}/edit").get(posts::edit_form);
+    let delete = form("/posts/{id}/delete").get(posts::delete_form);
+    config
         .service(form("/compose").get(compose::form).post(compose::send))
         .service(deed("/compose/suggest").post(compose::suggest))
         .service(page("/posts/{id}").get(posts::show))
         .service(page("/posts/{id}/card").get(posts::card))
-        .service(
-            form("/posts/{id}/edit")
-                .get(posts::edit_form)
-                .post(posts::edit),
-        )
-        .service(
-            form("/posts/{id}/delete")
-                .get(posts::delete_form)
-                .post(posts::delete),
-        );
-    config.service(pages);
+        .service(page("/posts/{id}/history").get(posts::history))
+        .service(edit.post(posts::edit))
+        .service(delete.post(posts::delete))
+        .service(deed("/posts/{id}/{deed:(?:un)?(?:like|repost|bookmark)}").post(posts::deed));
 }
 
 /// An icon from the sprite; it says nothing by itself, so words go with it.

@@ -3,19 +3,25 @@
 use actix_web::{
     HttpResponse,
     http::StatusCode,
-    web::{Data, Path},
+    web::{Data, Path, Query},
 };
 use askama::Template;
+use chrono::{DateTime, Utc};
 use domain::{
-    ids::PostId,
+    bookmarks,
+    ids::{PostId, UserId},
+    likes,
+    page::Limit,
     posts::{self, NewPost, PostText, PostView},
 };
 use serde::Deserialize;
 
 use super::{
-    card::{Card, CardPage},
+    Walk,
+    card::{ActsPage, Card, CardPage},
     compose::Compose,
     layout::{self, Faults, Place, Shell},
+    time::When,
     visitor::{Button, Form, Visitor},
 };
 use crate::{extract::RequestId, problem::Problem, routes::State};
@@ -27,8 +33,42 @@ struct PostPage<'a> {
     above: Vec<Card<'a>>,
     card: Card<'a>,
     compose: Compose,
-    replies: Vec<Card<'a>>,
+    replies: Replies<'a>,
+}
+
+/// Answers, oldest first.
+struct Replies<'a> {
+    cards: Vec<Card<'a>>,
+    /// Where there are more.
     more: Option<String>,
+}
+
+/// More answers, for the end of those that are shown already.
+#[derive(Template)]
+#[template(path = "post/replies.html")]
+struct RepliesPage<'a> {
+    replies: Replies<'a>,
+}
+
+/// Which answers.
+#[derive(Deserialize)]
+pub struct After {
+    after: Option<String>,
+}
+
+impl After {
+    fn parse(&self) -> Result<(Limit, Option<i64>), Problem> {
+        // Ids grow, so this list goes on above one; the rule is the same.
+        let walk = Walk {
+            before: self.after.clone(),
+        };
+        walk.parse()
+    }
+}
+
+fn cards(posts: &[PostView], viewer: Option<UserId>, now: DateTime<Utc>) -> Vec<Card<'_>> {
+    let cards = posts.iter().map(|post| Card::new(post, viewer, now));
+    cards.collect()
 }
 
 /// `GET /posts/{id}`.
@@ -36,18 +76,29 @@ pub async fn show(
     state: Data<State>,
     visitor: Visitor,
     id: Path<i64>,
+    query: Query<After>,
 ) -> Result<HttpResponse, Problem> {
-    let id = PostId(*id);
-    let post = posts::get(&state.ctx, visitor.id(), id).await?;
+    let (id, viewer) = (PostId(*id), visitor.id());
+    let (limit, after) = query.parse()?;
+    let thread = posts::thread(&state.ctx, viewer, id, after, limit).await?;
     let now = state.ctx.clock.now();
-    let card = Card::new(&post, visitor.id(), now).big();
+    let replies = Replies {
+        cards: cards(&thread.replies.items, viewer, now),
+        more: thread
+            .replies
+            .next
+            .map(|after| format!("/posts/{id}?after={after}")),
+    };
+    if visitor.partial && after.is_some() {
+        return layout::html(StatusCode::OK, &visitor, &RepliesPage { replies });
+    }
+    let card = Card::new(&thread.post, viewer, now).big();
     let title = format!("{} on Linnet", card.by.name);
     let page = PostPage {
         shell: layout::shell(&state, &visitor, title, Place::Nowhere).await?,
-        above: Vec::new(),
+        above: cards(&thread.ancestors, viewer, now),
         compose: Compose::new(&state, &visitor).answering(id),
-        replies: Vec::new(),
-        more: None,
+        replies,
         card,
     };
     layout::html(StatusCode::OK, &visitor, &page)
@@ -140,6 +191,7 @@ pub async fn edit(
     };
     let new = NewPost {
         text,
+        reply_to: None,
         request_id: request_id.0,
     };
     let post = posts::update(&state.ctx, &session.user, PostId(*id), new).await?;
@@ -169,4 +221,80 @@ pub async fn delete(
     let session = form.member()?;
     posts::delete(&state.ctx, &session.user, PostId(*id)).await?;
     Ok(layout::see("/"))
+}
+
+/// What one can do about a post.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Deed {
+    /// Like it.
+    Like,
+    /// Like it no more.
+    Unlike,
+    /// Show it to one's followers.
+    Repost,
+    /// Show it no more.
+    Unrepost,
+    /// Keep it.
+    Bookmark,
+    /// Keep it no more.
+    Unbookmark,
+}
+
+/// `POST /posts/{id}/{deed}`.
+pub async fn deed(
+    state: Data<State>,
+    path: Path<(i64, Deed)>,
+    form: Form<Button>,
+) -> Result<HttpResponse, Problem> {
+    let (id, deed) = path.into_inner();
+    let (ctx, user, id) = (&state.ctx, &form.member()?.user, PostId(id));
+    let post = match deed {
+        Deed::Like => likes::like(ctx, user, id).await,
+        Deed::Unlike => likes::unlike(ctx, user, id).await,
+        Deed::Repost => posts::repost(ctx, user, id).await,
+        Deed::Unrepost => posts::unrepost(ctx, user, id).await,
+        Deed::Bookmark => bookmarks::add(ctx, user, id).await,
+        Deed::Unbookmark => bookmarks::remove(ctx, user, id).await,
+    }?;
+    if form.partial {
+        let card = Card::new(&post, form.id(), ctx.clock.now());
+        return layout::html(StatusCode::OK, &form, &ActsPage { card });
+    }
+    Ok(layout::see(&format!("{}#p-{id}", form.next())))
+}
+
+/// What a post said at a time.
+struct Said {
+    when: When,
+    text: String,
+}
+
+#[derive(Template)]
+#[template(path = "history.html")]
+struct HistoryPage {
+    shell: Shell,
+    id: PostId,
+    texts: Vec<Said>,
+}
+
+/// `GET /posts/{id}/history`: what the post says and said, newest first.
+pub async fn history(
+    state: Data<State>,
+    visitor: Visitor,
+    id: Path<i64>,
+) -> Result<HttpResponse, Problem> {
+    let id = PostId(*id);
+    let edits = posts::history(&state.ctx, visitor.id(), id).await?;
+    let now = state.ctx.clock.now();
+    let said = edits.into_iter().rev().map(|edit| Said {
+        when: When::new(edit.created_at, now),
+        text: edit.content,
+    });
+    let page = HistoryPage {
+        shell: layout::shell(&state, &visitor, "History of a post", Place::Nowhere).await?,
+        id,
+        texts: said.collect(),
+    };
+    layout::html(StatusCode::OK, &visitor, &page)
 }

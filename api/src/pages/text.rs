@@ -1,5 +1,7 @@
 //! A post's text, cut where it links. Templates escape each piece by itself: nothing here makes HTML.
 
+use domain::posts::entities;
+
 /// A stretch of text.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
@@ -64,59 +66,6 @@ pub fn pieces(text: &str) -> Vec<Piece<'_>> {
         pieces.push(Piece::Plain(&text[at..]));
     }
     pieces
-}
-
-/// Stands in for `domain::posts::entities` until that is there.
-mod entities {
-    use std::ops::Range;
-
-    pub enum Kind {
-        Mention(String),
-        Tag(String),
-        Link,
-    }
-
-    pub struct Entity {
-        pub range: Range<usize>,
-        pub kind: Kind,
-    }
-
-    pub fn parse(text: &str) -> Vec<Entity> {
-        let mut found = Vec::new();
-        let mut at = 0;
-        for word in text.split_inclusive(char::is_whitespace) {
-            let start = at;
-            at += word.len();
-            let bare = word
-                .trim_end()
-                .trim_end_matches(['.', ',', '!', '?', ')', ':', ';']);
-            let range = start..start + bare.len();
-            let kind = match bare.chars().next() {
-                Some('@')
-                    if bare.len() > 3
-                        && bare[1..]
-                            .chars()
-                            .all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c)) =>
-                {
-                    Kind::Mention(bare[1..].to_owned())
-                }
-                Some('#')
-                    if bare.len() > 1
-                        && bare[1..].chars().all(|c| c.is_alphanumeric() || c == '_') =>
-                {
-                    Kind::Tag(bare[1..].to_lowercase())
-                }
-                _ if bare.len() > 10
-                    && (bare.starts_with("https://") || bare.starts_with("http://")) =>
-                {
-                    Kind::Link
-                }
-                _ => continue,
-            };
-            found.push(Entity { range, kind });
-        }
-        found
-    }
 }
 
 #[cfg(test)]

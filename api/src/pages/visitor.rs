@@ -13,6 +13,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     extract::{self, MAX_BODY, MaybeUser, Origin},
+    native::sessions::user_agent,
     problem::Problem,
 };
 
@@ -65,11 +66,7 @@ impl FromRequest for Visitor {
             .path_and_query()
             .map_or("/", |it| it.as_str())
             .to_owned();
-        let agent = req.headers().get(header::USER_AGENT);
-        let agent = agent
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or("")
-            .to_owned();
+        let agent = user_agent(req);
         let req = req.clone();
         Box::pin(async move {
             let state = state?;
