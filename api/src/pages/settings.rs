@@ -150,10 +150,7 @@ pub struct ProfileForm {
 }
 
 /// `POST /settings/profile`.
-pub async fn profile(
-    state: Data<State>,
-    form: Form<ProfileForm>,
-) -> Result<HttpResponse, Problem> {
+pub async fn profile(state: Data<State>, form: Form<ProfileForm>) -> Result<HttpResponse, Problem> {
     let session = form.member()?;
     let ProfileForm { display_name, bio } = &form.input;
     match (DisplayName::parse(display_name), Bio::parse(bio)) {
