@@ -1,6 +1,6 @@
 //! The whole URL table, what handlers are given, and the answers to URLs that are not in the table.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -13,9 +13,10 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     health,
+    live::{Hub, sse, websocket},
     native::{
-        auth, bookmarks, conversation, exports, likes, notifications, posts, profiles, relations,
-        reposts, sessions, users,
+        auth, bookmarks, conversation, exports, insights, likes, notifications, posts, profiles,
+        relations, reposts, search, sessions, trends, users,
     },
     problem::Problem,
 };
@@ -35,6 +36,8 @@ pub struct State {
     pub content_max_characters: usize,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Live streams.
+    pub live: Arc<Hub>,
 }
 
 /// Everything that is served and documented. Paths without a parameter stand before those with one.
@@ -77,6 +80,12 @@ pub fn table(config: &mut ServiceConfig<'_>) {
         .service(notifications::list)
         .service(notifications::count_unread)
         .service(notifications::mark_read)
+        .service(search::posts)
+        .service(search::people)
+        .service(trends::list)
+        .service(trends::tagged)
+        .service(trends::about)
+        .service(insights::read)
         .service(exports::download)
         .service(users::read)
         .service(users::update)
@@ -86,6 +95,8 @@ pub fn table(config: &mut ServiceConfig<'_>) {
         .service(auth::login_status)
         .service(sessions::list)
         .service(sessions::end)
+        .service(sse::stream)
+        .service(websocket::socket)
         .service(health::livez)
         .service(health::readyz);
 }

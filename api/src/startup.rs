@@ -1,6 +1,6 @@
 //! The server: put together, bound, run until stopped.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use actix_web::{
     App, HttpServer,
@@ -18,6 +18,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::{
     config::ServeConfig,
     extract::MAX_BODY,
+    live::{Hub, Limits},
     middleware::{head::head_as_get, origin::refuse_foreign, rate_limit::rate_limit},
     openapi, pages,
     problem::Problem,
@@ -35,6 +36,7 @@ pub struct Application {
     server: Server,
     address: SocketAddr,
     ctx: Ctx,
+    live: Arc<Hub>,
 }
 
 impl Application {
@@ -52,7 +54,13 @@ impl Application {
         // One pool for each thread and one for what the replica does beside serving.
         let database = config.database.divided(threads + 1);
         let ctx = Ctx::new(&database, &config.redis, &config.cache, &registry)?;
+        let limits = Limits {
+            streams: config.api_live_streams,
+            per_caller: config.api_live_streams_per_caller,
+        };
+        let live = Arc::new(Hub::new(limits, ctx.clock, &registry)?);
         let state = State {
+            live: Arc::clone(&live),
             tokens: Tokens::new(&config.auth)?,
             llm: Llm::new(&config.llm, ctx.redis.clone(), &registry)?,
             limiter: RateLimiter::new(ctx.redis.clone(), &config.rate_limits, &registry)?,
@@ -124,6 +132,7 @@ impl Application {
             server: server.run(),
             address,
             ctx,
+            live,
         })
     }
 
@@ -152,13 +161,18 @@ impl Application {
         tracing::info!(address = %self.address, "the API is listening");
         let handle = self.server.handle();
         let observer = tokio::spawn(observe(self.ctx.clone()));
+        let hub = tokio::spawn(Arc::clone(&self.live).run(self.ctx.clone()));
+        let live = self.live;
         tokio::spawn(async move {
             stop.await;
             tracing::info!("stopping: finishing what is under way");
+            // Streams have no end of their own, for which a stop could wait.
+            live.stop();
             handle.stop(true).await;
         });
         self.server.await?;
         observer.abort();
+        hub.abort();
         self.ctx.db.close().await;
         tracing::info!("stopped");
         Ok(())

@@ -15,6 +15,7 @@ use crate::{
     jobs::analyze::{Analyzer, HOLD, Settings, Stop},
     monitor::Monitor,
     outage::Outage,
+    schedule::Schedule,
     sweeper::Sweeper,
 };
 
@@ -27,6 +28,7 @@ pub struct Worker {
     analyzer: Arc<Analyzer>,
     monitor: Monitor,
     sweeper: Sweeper,
+    schedule: Schedule,
     server: Server,
     address: SocketAddr,
     stop: Stop,
@@ -72,6 +74,7 @@ impl Worker {
             stop: stop.begun.clone(),
         };
         Ok(Self {
+            schedule: Schedule::new(ctx.clone(), Arc::clone(&database), &registry)?,
             sweeper: Sweeper::new(ctx.clone(), llm, database),
             grace: Duration::from_secs(config.worker_shutdown_seconds),
             ctx,
@@ -100,13 +103,14 @@ impl Worker {
         let listener = self.server.handle();
         let server = tokio::spawn(self.server);
         let sweeping = tokio::spawn(self.sweeper.run(self.stop.begun.clone()));
+        let computing = tokio::spawn(self.schedule.run(self.stop.begun.clone()));
         let listening = tokio::spawn(self.monitor.run());
 
         signal.await;
         tracing::info!("the worker stops");
         self.stop.begun.cancel();
         let ended = async {
-            let _panicked = tokio::join!(sweeping, listening);
+            let _panicked = tokio::join!(sweeping, computing, listening);
             self.analyzer.idle().await;
         };
         tokio::pin!(ended);

@@ -110,6 +110,8 @@ impl TestApp {
             api_port: 0,
             api_workers: 2,
             api_shutdown_seconds: 1,
+            api_live_streams: 10_000,
+            api_live_streams_per_caller: 20,
             trusted_proxies: vec![],
             database: testing::database().await,
             redis: testing::redis().await,
@@ -181,6 +183,20 @@ impl TestApp {
     /// The domain on the same services, for what a worker does.
     pub fn worker(&self) -> Ctx {
         testing::replica(&self.config.database, &self.config.redis)
+    }
+
+    /// Tells somebody of something, as the deed itself does.
+    pub async fn tell(&self, to: i64, actor: i64, kind: &str, post: Option<i64>) {
+        sqlx::query(
+            "INSERT INTO notifications (user_id, actor_id, kind, post_id) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(to)
+        .bind(actor)
+        .bind(kind)
+        .bind(post)
+        .execute(&self.sql().await)
+        .await
+        .expect("a notification");
     }
 
     /// Gives a post its verdict, as a worker does.

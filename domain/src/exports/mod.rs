@@ -20,7 +20,7 @@ use crate::{
 /// Exports of one process at a time. Each keeps a connection to PostgreSQL for as long as its reader takes.
 const AT_ONCE: usize = 2;
 /// How long one waits for its turn before it is told to come back.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(2);
 /// The most items of a part; small next to the memory, large next to the time that a statement takes to get there.
 const PART: i64 = 500;
 /// The same for posts, which bring their edits along.
