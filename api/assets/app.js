@@ -99,15 +99,20 @@
     listen();
   });
 
-  // Live: one stream for the page, for the posts that are on it.
+  // Live: one stream for the page, for the posts that are on it. Browsers open few connections to one server, so a page
+  // that nobody looks at gives its own back; what it missed it is told when it comes again.
   const feed = $('#feed[data-live]');
   const button = $('#new');
   const fresh = new Set();
-  let source, topic, hiddenAt = 0;
+  let source, watched, last, away;
   const ids = () => [...new Set($$('[data-post]').map((a) => a.dataset.post))].slice(0, 100);
-  const on = (event, handle) => source.addEventListener(event, (e) => {
-    try { handle(JSON.parse(e.data)); } catch { /* an event of another version */ }
-  });
+  const short = (n) => {
+    if (!(n > 0)) return '';
+    if (n < 1e3) return String(n);
+    if (n < 1e4) return `${Math.floor(n / 1e3)}.${Math.floor(n % 1e3 / 100)}k`;
+    if (n < 1e6) return `${Math.floor(n / 1e3)}k`;
+    return `${Math.floor(n / 1e6)}.${Math.floor(n % 1e6 / 1e5)}M`;
+  };
   const replace = async (id) => {
     const answer = await fetch(`/posts/${id}/card`, { headers: { accept: 'text/html' } });
     if (!answer.ok) return;
@@ -116,54 +121,71 @@
     for (const article of $$(`article[data-post="${id}"]`)) {
       const old = $('.body', article);
       if (!body || !old) continue;
+      const next = document.importNode(body, true);
       // Whoever has opened the veil keeps it open.
-      const open = $('details[open]', old);
-      const next = body.cloneNode(true);
-      if (open && $('details', next)) $('details', next).open = true;
+      if ($('details[open]', old) && $('details', next)) $('details', next).open = true;
       old.replaceWith(next);
     }
   };
-  const listen = () => {
-    if (document.hidden || !('EventSource' in window)) return;
-    const now = ids().join(',');
-    if (source && source.readyState !== EventSource.CLOSED && topic === now) return;
-    source?.close();
-    topic = now;
-    source = new EventSource('/api/stream?posts=' + now);
-    on('counts', (d) => {
+  const offer = (text) => {
+    $('a', button).textContent = text;
+    button.hidden = false;
+  };
+  const handlers = {
+    counts(d) {
       for (const article of $$(`article[data-post="${d.id}"]`)) {
         for (const what of ['likes', 'reposts', 'replies']) {
           const n = $(`[data-count="${what}"]`, article);
-          if (n && d[what] !== undefined) n.textContent = d[what] > 0 ? d[what] : '';
+          if (n) n.textContent = short(d[what]);
         }
       }
-    });
-    on('analysis', (d) => replace(d.id));
-    on('post', (d) => {
-      if (!feed || !button || $(`#p-${d.id}`) || String(d.userId) === document.body.dataset.me) return;
-      fresh.add(d.id);
+    },
+    analysis(d) { replace(d.id); },
+    post(d) {
+      if (!feed || !button) return;
+      for (const post of d.posts) {
+        const mine = String(post.userId) === document.body.dataset.me;
+        if (!mine && !$(`#p-${post.id}`)) fresh.add(post.id);
+      }
       const many = fresh.size;
-      $('a', button).textContent = many > 99 ? '99+ new posts' : many === 1 ? '1 new post' : `${many} new posts`;
-      button.hidden = false;
-    });
-    on('notification', (d) => {
+      if (many) offer(many > 99 ? '99+ new posts' : many === 1 ? '1 new post' : `${many} new posts`);
+    },
+    refresh() { if (feed && button) offer('See what is new'); },
+    notification(d) {
       for (const badge of $$('.badge')) {
         badge.textContent = d.unread > 99 ? '99+' : d.unread;
         badge.hidden = !(d.unread > 0);
       }
       for (const said of $$('.unread-said')) said.textContent = d.unread > 0 ? `, ${d.unread} unread` : '';
-    });
+    },
+  };
+  const stop = () => { source?.close(); source = undefined; };
+  const listen = () => {
+    const now = ids().join(',');
+    if (document.hidden || (source && source.readyState !== EventSource.CLOSED && watched === now)) return;
+    stop();
+    watched = now;
+    const kind = feed ? feed.dataset.live : 'none';
+    const query = new URLSearchParams({ feed: kind, posts: now });
+    if (last) query.set('last_event_id', last);
+    source = new EventSource('/api/stream?' + query);
+    for (const [event, handle] of Object.entries(handlers)) {
+      source.addEventListener(event, (e) => {
+        last = e.lastEventId || last;
+        try { handle(JSON.parse(e.data)); } catch { /* an event of another version */ }
+      });
+    }
   };
   document.addEventListener('visibilitychange', () => {
+    clearTimeout(away);
     if (document.hidden) {
-      hiddenAt = setTimeout(() => { source?.close(); source = undefined; }, 120e3);
+      away = setTimeout(stop, 30e3);
     } else {
-      clearTimeout(hiddenAt);
       times();
       listen();
     }
   });
-  window.addEventListener('pagehide', () => source?.close());
-  window.addEventListener('pageshow', (e) => { if (e.persisted) { source = undefined; listen(); } });
+  window.addEventListener('pagehide', stop);
+  window.addEventListener('pageshow', (e) => { if (e.persisted) listen(); });
   listen();
 })();

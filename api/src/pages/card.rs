@@ -57,7 +57,7 @@ pub struct Card<'a> {
     pub when: When,
     /// The verdict: the class of its colour, and words.
     pub mood: Option<(&'static str, &'static str)>,
-    /// Each with the address of a search for it.
+    /// Each with the address of the posts about it.
     pub topics: Vec<(&'a str, String)>,
     /// Why its text is behind a veil, in the model's words; may be empty.
     pub veil: Option<&'a str>,
@@ -119,7 +119,7 @@ impl<'a> Card<'a> {
             mood,
             topics: topics
                 .iter()
-                .map(|topic| (topic.as_str(), format!("/search?q={}", encoded(topic))))
+                .map(|topic| (topic.as_str(), format!("/topics/{}", encoded(topic))))
                 .collect(),
             veil: analysis
                 .filter(|a| a.safety == Some(Safety::Dangerous))
@@ -168,6 +168,15 @@ pub struct Feed<'a> {
 }
 
 impl<'a> Feed<'a> {
+    /// No posts.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            cards: Vec::new(),
+            older: None,
+        }
+    }
+
     /// A page of posts; `path` is where it continues, ending in `?` or `&`.
     #[must_use]
     pub fn new(

@@ -7,7 +7,10 @@ use actix_web::{
 use askama::Template;
 use domain::notifications;
 
-use super::visitor::Visitor;
+use super::{
+    explore::{self, Trends},
+    visitor::Visitor,
+};
 use crate::{problem::Problem, routes::State};
 
 /// What a page may load and do: its own files, forms to itself, nothing inline, and no frame around it.
@@ -69,6 +72,8 @@ pub struct Shell {
     pub address: String,
     /// Notifications that they have not read.
     pub unread: i64,
+    /// What the last hours are about.
+    pub trends: Trends,
 }
 
 impl Shell {
@@ -119,6 +124,7 @@ pub async fn shell(
         csrf: visitor.csrf.clone(),
         address: visitor.address.clone(),
         unread,
+        trends: explore::current(state).await?,
     })
 }
 
@@ -247,16 +253,19 @@ impl Faults {
 /// A sentence as it stands by itself.
 #[must_use]
 pub fn capital(sentence: &str) -> String {
-    let mut letters = sentence.chars();
-    let first = letters.next().map(char::to_uppercase);
     let end = if sentence.ends_with(['.', '!', '?']) {
         ""
     } else {
         "."
     };
-    format!(
-        "{}{}{end}",
-        first.into_iter().flatten().collect::<String>(),
-        letters.as_str()
-    )
+    format!("{}{end}", upper(sentence))
+}
+
+/// Words with a capital first letter.
+#[must_use]
+pub fn upper(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().map(char::to_uppercase);
+    let first: String = first.into_iter().flatten().collect();
+    first + letters.as_str()
 }

@@ -11,13 +11,16 @@ pub mod account;
 pub mod assets;
 pub mod bookmarks;
 pub mod card;
+pub mod chart;
 pub mod compose;
 pub mod errors;
+pub mod explore;
 pub mod home;
 pub mod layout;
 pub mod notifications;
 pub mod people;
 pub mod posts;
+pub mod search;
 pub mod settings;
 pub mod text;
 pub mod time;
@@ -70,6 +73,10 @@ pub fn table(config: &mut ServiceConfig) {
         .service(page("/").get(home::home))
         .configure(accounts)
         .configure(conversation)
+        .service(page("/explore").get(explore::explore))
+        .service(page("/tags/{tag}").get(explore::tag))
+        .service(page("/topics/{topic}").get(explore::topic))
+        .service(page("/search").get(search::search))
         .service(page("/@{username}").get(people::profile))
         .service(page("/@{username}/{list:followers|following}").get(people::list))
         .service(deed("/@{username}/{deed:(?:un)?(?:follow|block|mute)}").post(people::deed))

@@ -8,7 +8,7 @@ use actix_web::{
 use askama::Template;
 use domain::{
     ids::UserId,
-    posts,
+    insights, posts,
     profiles::{self, Person, Profile},
     relations::{self, Relation},
 };
@@ -17,6 +17,7 @@ use serde::Deserialize;
 use super::{
     Walk,
     card::{By, Feed, FeedPage, count},
+    chart::Chart,
     layout::{self, Place, Shell},
     text::{Piece, pieces},
     visitor::{Button, Form, Visitor},
@@ -75,6 +76,7 @@ struct ProfilePage<'a> {
     relation: Option<Relation>,
     mine: bool,
     first: bool,
+    chart: Option<Chart>,
     feed: Feed<'a>,
 }
 
@@ -115,6 +117,13 @@ async fn page<'a>(
 ) -> Result<ProfilePage<'a>, Problem> {
     let mine = visitor.id() == Some(profile.id);
     let by = By::new(&profile.username, &profile.display_name);
+    let chart = match &visitor.session {
+        Some(session) if mine && first => {
+            let insights = insights::get(&state.ctx, &session.user).await?;
+            Some(Chart::new(&insights))
+        }
+        _ => None,
+    };
     let title = format!("{} (@{})", by.name, by.username);
     let place = if mine { Place::Me } else { Place::Nowhere };
     let relation = profile.relation.filter(|_| !mine);
@@ -133,6 +142,7 @@ async fn page<'a>(
         relation,
         mine,
         first,
+        chart,
         feed,
     })
 }

@@ -40,7 +40,7 @@ async fn what_is_written_by_a_form_is_there_and_judged_later() {
             .await
             .ok(200)
             .shows("<span class=\"mood positive\">positive</span>")
-            .shows("<a class=\"chip\" href=\"/search?q=mood\">mood</a>")
+            .shows("<a class=\"chip\" href=\"/topics/mood\">mood</a>")
             .hides("being read…");
     }
     Browser::at(&app)

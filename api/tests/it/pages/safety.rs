@@ -36,7 +36,7 @@ async fn a_form_is_taken_from_ones_own_pages_only() {
             .send_with("/compose", &fields, &[foreign])
             .await
             .ok(403)
-            .shows("another site");
+            .shows("Another site");
     }
     assert!(ada.feed().await.is_empty(), "nothing was written");
     let host = ada.address.to_string();
@@ -65,9 +65,7 @@ async fn another_site_cannot_use_the_cookie_for_the_api_either() {
         ("sec-fetch-site", "cross-site"),
         ("origin", "https://evil.example"),
     ] {
-        let request = ada
-            .request("POST", "/api/auth/login")
-            .json(&json!({"username": "a", "password": "b"}));
+        let request = ada.request("POST", "/api/posts").json(&body);
         request
             .header(foreign.0, foreign.1)
             .send()
@@ -167,7 +165,7 @@ async fn refusals_are_pages_for_browsers_and_problems_for_programs() {
         .get("/?before=x")
         .await
         .ok(422)
-        .shows("before must be");
+        .shows("Before must be");
     let wrong = browser.send_with("/bookmarks", &[], &[]).await.ok(405);
     assert_eq!(wrong.header("allow"), "GET, HEAD");
     let wrong = browser.get("/logout").await.ok(405);
