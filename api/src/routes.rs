@@ -16,7 +16,7 @@ use crate::{
     live::{Hub, sse, websocket},
     native::{
         auth, bookmarks, conversation, exports, insights, likes, notifications, posts, profiles,
-        relations, reposts, search, sessions, trends, users,
+        relations, reposts, search, sessions, timelines, trends, users,
     },
     problem::Problem,
 };
@@ -62,6 +62,7 @@ pub fn table(config: &mut ServiceConfig<'_>) {
         .service(posts::read)
         .service(posts::update)
         .service(posts::remove)
+        .service(timelines::home)
         .service(users::sign_up)
         .service(users::list)
         .service(profiles::by_name)

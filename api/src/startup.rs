@@ -7,10 +7,12 @@ use actix_web::{
     dev::Server,
     http::StatusCode,
     middleware::{DefaultHeaders, from_fn},
+    rt::net::TcpStream,
     web::{self, Data, PathConfig, PayloadConfig, QueryConfig},
 };
 use anyhow::Context as _;
 use domain::{Ctx, auth::Tokens, llm::Llm, rate_limits::RateLimiter};
+use socket2::SockRef;
 use telemetry::http::{metrics, request_id, tracing_logger};
 use utoipa_actix_web::AppExt as _;
 use utoipa_swagger_ui::SwaggerUi;
@@ -30,6 +32,11 @@ const OBSERVE: Duration = Duration::from_secs(5);
 /// Longer than a proxy keeps an idle connection (NGINX: 60 s), so that it is never this side that hangs up on a
 /// request which is already on its way.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// A client that takes nothing of what it was sent for so long has gone, whether it said so or not; NGINX gives its own
+/// clients as long (send_timeout). Without it a live stream that was dropped as too slow would keep its connection and
+/// its memory as long as the kernel tries, a quarter of an hour.
+const UNREAD: Duration = Duration::from_secs(30);
 
 /// A server that is bound and not yet running.
 pub struct Application {
@@ -114,6 +121,12 @@ impl Application {
                 .wrap(tracing_logger())
                 .wrap(from_fn(request_id))
                 .wrap(metrics.clone())
+        })
+        .on_connect(|connection, _| {
+            if let Some(stream) = connection.downcast_ref::<TcpStream>() {
+                // A socket that does not take it is closing already.
+                let _never_mind = SockRef::from(stream).set_tcp_user_timeout(Some(UNREAD));
+            }
         })
         .keep_alive(KEEP_ALIVE)
         .backlog(4096)

@@ -11,12 +11,13 @@ use domain::{
     Ctx,
     clock::Clock,
     ids::{PostId, UserId},
-    live::{self, Event, Feed, Heard, Mark, Viewer},
+    live::{self, Event, Feed, Mark, Viewer},
 };
 use prometheus::Registry as Figures;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{
+    batch::Batch,
     message::{Message, Name},
     metrics::{Metrics, Transport},
     queue::End,
@@ -74,17 +75,6 @@ struct Running {
     authors: HashMap<PostId, UserId>,
     /// Streams up to this number are told to refresh, each at its next heartbeat, in so many ticks.
     refresh: Option<(u64, u64)>,
-}
-
-/// What happened since the last look, with what concerns the same thing put together.
-#[derive(Default)]
-struct Batch {
-    begins: bool,
-    posts: HashMap<UserId, Vec<PostId>>,
-    analyses: HashMap<PostId, UserId>,
-    counts: HashMap<PostId, Event>,
-    notifications: HashMap<UserId, (Option<i64>, i64)>,
-    relations: HashSet<UserId>,
 }
 
 /// A stream's place in the hub; dropped, the stream is forgotten.
@@ -191,7 +181,7 @@ impl Hub {
                     if count == 0 {
                         return;
                     }
-                    let batch = self.sort(&mut running, events.drain(..));
+                    let batch = events.drain(..).collect();
                     self.pass_on(&ctx, &mut running, batch).await;
                 }
                 _ = ticks.tick() => self.tick(&ctx, &mut running).await,
@@ -199,61 +189,31 @@ impl Hub {
         }
     }
 
-    fn sort(&self, running: &mut Running, events: impl Iterator<Item = Heard>) -> Batch {
-        let mut batch = Batch::default();
-        for heard in events {
-            let event = match heard {
-                Heard::Event(event) => event,
-                Heard::Begins => {
-                    batch.begins = true;
-                    self.metrics.hearing.set(1);
-                    let registry = self.registry();
-                    if registry.is_empty() {
-                        self.marks().broken_off = None;
-                    } else {
-                        running.refresh = Some((registry.last(), HEARTBEAT));
-                    }
-                    continue;
-                }
-                Heard::Ends => {
-                    self.metrics.hearing.set(0);
-                    running.refresh = None;
-                    let mark = self.mark();
-                    self.marks().broken_off = Some(mark);
-                    continue;
-                }
-            };
-            match event {
-                Event::Posts { posts } => {
-                    for (post, author) in posts {
-                        running.public.push(post);
-                        batch.posts.entry(author).or_default().push(post);
-                    }
-                }
-                Event::Analysis { post, author } => {
-                    batch.analyses.insert(post, author);
-                }
-                Event::Counts { post, .. } => {
-                    batch.counts.insert(post, event);
-                }
-                Event::Notification { user, id, unread } => {
-                    let known = batch.notifications.entry(user).or_default();
-                    *known = (id.or(known.0), unread);
-                }
-                Event::Relation { viewer } => {
-                    batch.relations.insert(viewer);
-                }
-            }
+    /// Takes note that hearing begins, or ends.
+    fn turn(&self, running: &mut Running, hears: bool) {
+        self.metrics.hearing.set(i64::from(hears));
+        running.refresh = None;
+        let registry = self.registry();
+        if !hears {
+            let mark = self.mark();
+            self.marks().broken_off = Some(mark);
+        } else if registry.is_empty() {
+            self.marks().broken_off = None;
+        } else {
+            running.refresh = Some((registry.last(), HEARTBEAT));
         }
-        batch
     }
 
     async fn pass_on(&self, ctx: &Ctx, running: &mut Running, batch: Batch) {
+        for hears in &batch.turns {
+            self.turn(running, *hears);
+        }
+        running.public.extend(batch.posts.values().flatten());
         if self.registry().is_empty() {
             return;
         }
         // Before anything else: what comes now must not reach whom it has just been taken from.
-        if batch.begins {
+        if batch.turns.contains(&true) {
             self.reload(ctx, None).await;
         } else if !batch.relations.is_empty() {
             self.reload(ctx, Some(&batch.relations)).await;

@@ -8,7 +8,7 @@ use domain::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::native::posts::AnalysisDto;
+use crate::native::post_dto::AnalysisDto;
 
 /// What an event is called on the wire and in figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,9 @@
-//! Who listens to what: the open streams of this replica, and the indexes that lead from an event to them.
+//! Who listens to what: the open streams of this replica, and the indexes that lead from an event to them. How they are
+//! told is in `telling.rs`.
+
+mod telling;
+
+pub(super) use telling::Tally;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,10 +15,7 @@ use domain::{
     live::{Audience, Feed, Viewer},
 };
 
-use super::{
-    message::Message,
-    queue::{End, Pushed, Queue},
-};
+use super::queue::{End, Queue};
 
 /// One open stream.
 pub(super) struct Stream {
@@ -67,23 +69,6 @@ impl Person {
 struct Watch {
     author: UserId,
     streams: Vec<Arc<Stream>>,
-}
-
-/// How many streams took a message, and how many ended for want of room.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Tally {
-    pub(super) sent: usize,
-    pub(super) dropped: usize,
-}
-
-impl Tally {
-    fn push(&mut self, stream: &Stream, message: &Arc<Message>) {
-        match stream.queue.push(message) {
-            Pushed::Waits => self.sent += 1,
-            Pushed::Full => self.dropped += 1,
-            Pushed::Ended => {}
-        }
-    }
 }
 
 #[derive(Default)]
@@ -300,130 +285,6 @@ impl Registry {
                 self.watch(&stream, kept);
             }
         }
-    }
-
-    /// Whether anybody here is concerned with what happens to this post of this author's.
-    pub(super) fn concerns(&self, post: PostId, author: UserId) -> bool {
-        self.watches.contains_key(&post) || self.people.contains_key(&author)
-    }
-
-    /// The author of a post that is watched here.
-    pub(super) fn author(&self, post: PostId) -> Option<UserId> {
-        self.watches.get(&post).map(|watch| watch.author)
-    }
-
-    /// Whether anybody here is logged in.
-    pub(super) fn has_people(&self) -> bool {
-        !self.people.is_empty()
-    }
-
-    /// To the author's own streams, and to those that watch the post.
-    pub(super) fn tell_concerned(
-        &self,
-        post: PostId,
-        author: Option<UserId>,
-        message: &Arc<Message>,
-    ) -> Tally {
-        let mut tally = Tally::default();
-        if let Some(person) = author.and_then(|author| self.people.get(&author)) {
-            for stream in &person.streams {
-                tally.push(stream, message);
-            }
-        }
-        if let Some(watch) = self.watches.get(&post) {
-            for stream in &watch.streams {
-                if stream.user().is_none() || stream.user() != author {
-                    tally.push(stream, message);
-                }
-            }
-        }
-        tally
-    }
-
-    /// To those in whose home timelines the author's posts are.
-    pub(super) fn tell_readers(&self, author: UserId, message: &Arc<Message>) -> Tally {
-        let mut tally = Tally::default();
-        let readers = self.readers.get(&author).into_iter().flatten();
-        for person in readers.filter_map(|reader| self.people.get(reader)) {
-            for stream in &person.streams {
-                if stream.feed == Feed::Home {
-                    tally.push(stream, message);
-                }
-            }
-        }
-        tally
-    }
-
-    pub(super) fn has_readers(&self, author: UserId) -> bool {
-        self.readers.contains_key(&author)
-    }
-
-    /// To one person.
-    pub(super) fn tell_person(&self, user: UserId, message: &Arc<Message>) -> Tally {
-        let mut tally = Tally::default();
-        for stream in self
-            .people
-            .get(&user)
-            .iter()
-            .flat_map(|person| &person.streams)
-        {
-            tally.push(stream, message);
-        }
-        tally
-    }
-
-    /// Whether a stream here tells of everybody's posts.
-    pub(super) fn has_public(&self) -> bool {
-        let mut entries = self.entries.values();
-        entries.any(|entry| entry.stream.feed == Feed::Public)
-    }
-
-    /// New posts of the public feed; `render` is called anew for each who does not see them all.
-    pub(super) fn tell_public(
-        &self,
-        posts: &[(PostId, UserId)],
-        render: impl Fn(&[(PostId, UserId)]) -> Arc<Message>,
-    ) -> Tally {
-        let mut tally = Tally::default();
-        let all = render(posts);
-        for entry in self.entries.values() {
-            let stream = &entry.stream;
-            if stream.feed != Feed::Public {
-                continue;
-            }
-            let person = stream.user().and_then(|user| self.people.get(&user));
-            let hidden = |author| person.is_some_and(|person| person.hides(author));
-            if !posts.iter().any(|(_, author)| hidden(*author)) {
-                tally.push(stream, &all);
-                continue;
-            }
-            let seen = posts.iter().filter(|(_, author)| !hidden(*author));
-            let seen: Vec<_> = seen.copied().collect();
-            if !seen.is_empty() {
-                tally.push(stream, &render(&seen));
-            }
-        }
-        tally
-    }
-
-    /// To the streams whose number divided by `of` leaves `rest`, and is at most `last`.
-    pub(super) fn tell_some(&self, of: u64, rest: u64, last: u64, message: &Arc<Message>) -> Tally {
-        let mut tally = Tally::default();
-        for entry in self.entries.values() {
-            if entry.stream.number % of == rest && entry.stream.number <= last {
-                tally.push(&entry.stream, message);
-            }
-        }
-        tally
-    }
-
-    /// The logins behind the streams whose number divided by `of` leaves `rest`.
-    pub(super) fn logins(&self, of: u64, rest: u64) -> Vec<Arc<Stream>> {
-        let streams = self.entries.values().map(|entry| &entry.stream);
-        streams
-            .filter(|stream| stream.number % of == rest && stream.viewer.is_some())
-            .cloned()
-            .collect()
     }
 
     /// Ends the streams of somebody of whom it cannot be found out what they may hear.

@@ -76,7 +76,7 @@ struct ExplorePage<'a> {
 /// `GET /explore`.
 pub async fn explore(state: Data<State>, visitor: Visitor) -> Result<HttpResponse, Problem> {
     let (ctx, viewer) = (&state.ctx, visitor.id());
-    let newest = users::list(ctx, None, Limit::parse(NEW)?).await?;
+    let newest = users::list(ctx, viewer, None, Limit::parse(NEW)?).await?;
     let ids: Vec<_> = newest.items.iter().map(|user| user.id).collect();
     let people = profiles::people(ctx, viewer, &ids).await?;
     let page = ExplorePage {

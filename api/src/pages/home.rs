@@ -6,7 +6,7 @@ use actix_web::{
     web::{Data, Query},
 };
 use askama::Template;
-use domain::posts;
+use domain::{posts, timelines};
 use serde::Deserialize;
 
 use super::{
@@ -44,7 +44,12 @@ pub async fn home(
     let HomeQuery { feed, before } = query.into_inner();
     let (limit, before) = Walk { before }.parse()?;
     let everyone = visitor.session.is_none() || feed.as_deref() == Some("everyone");
-    let page = posts::page(&state.ctx, visitor.id(), before, limit).await?;
+    let page = match &visitor.session {
+        Some(session) if !everyone => {
+            timelines::home(&state.ctx, &session.user, before, limit).await?
+        }
+        _ => posts::page(&state.ctx, visitor.id(), before, limit).await?,
+    };
     let path = match visitor.session {
         Some(_) if everyone => "/?feed=everyone&",
         _ => "/?",

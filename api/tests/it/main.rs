@@ -18,6 +18,7 @@ mod exports;
 mod feed;
 mod generate;
 mod health;
+mod home;
 mod live;
 mod metrics;
 mod model;

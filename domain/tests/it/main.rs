@@ -25,3 +25,4 @@ mod reanalysis;
 mod relations;
 mod stale;
 mod statements;
+mod timelines;

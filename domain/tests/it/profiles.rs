@@ -63,7 +63,9 @@ async fn a_new_display_name_makes_a_new_feed_and_another_bio_does_not() {
     let ada = member(&ctx, "ada").await;
     given::write(&ctx, &ada.user, "one").await;
     let feed = async || {
-        let page = posts::feed(&ctx, Limit::default(), render).await.unwrap();
+        let page = posts::feed(&ctx, None, None, Limit::default(), render)
+            .await
+            .unwrap();
         page.body.clone()
     };
     let first = feed().await;
