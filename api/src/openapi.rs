@@ -25,7 +25,9 @@ use crate::{
         title = "Linnet",
         description = "A social microblog. Every post is read by a language model moments after it was written.\n\n\
             Every error has the shape `Problem`. Every answer carries `x-request-id`, which may be sent along to \
-            choose it."
+            choose it.\n\n\
+            A call that changes something, carries the cookie and comes from another site's page (by the headers \
+            `Sec-Fetch-Site` and `Origin`, which browsers set) is refused with 403."
     ),
     components(schemas(
         ProblemBody,

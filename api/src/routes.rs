@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use actix_web::{
-    HttpRequest, HttpResponse, ResponseError as _,
+    HttpRequest, HttpResponse,
     dev::ResourceDef,
     http::{Method, StatusCode},
     web::Data,
@@ -141,20 +141,24 @@ impl Known {
 }
 
 /// The answer to what the table does not hold: 405 with `Allow` when the path is there, otherwise 404.
-pub async fn unknown(req: HttpRequest, known: Data<Known>) -> HttpResponse {
+///
+/// # Errors
+/// Always.
+pub async fn unknown(req: HttpRequest, known: Data<Known>) -> Result<HttpResponse, Problem> {
     let methods = known.methods(req.match_info().as_str());
-    if methods.is_empty() || methods.contains(&req.method().as_str()) {
-        Problem::new(
-            StatusCode::NOT_FOUND,
-            "there is nothing at this address: see /docs for what there is",
-        )
-    } else {
-        let allowed = methods.join(", ");
-        Problem::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            format!("{} is not allowed here: use {allowed}", req.method()),
-        )
-        .allowing(allowed)
-    }
-    .error_response()
+    Err(
+        if methods.is_empty() || methods.contains(&req.method().as_str()) {
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                "there is nothing at this address: see /docs for what there is",
+            )
+        } else {
+            let allowed = methods.join(", ");
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                format!("{} is not allowed here: use {allowed}", req.method()),
+            )
+            .allowing(allowed)
+        },
+    )
 }

@@ -21,8 +21,8 @@ use crate::{
     config::ServeConfig,
     extract::MAX_BODY,
     live::{Hub, Limits},
-    middleware::{head::head_as_get, rate_limit::rate_limit},
-    openapi,
+    middleware::{head::head_as_get, origin::refuse_foreign, rate_limit::rate_limit},
+    openapi, pages,
     problem::Problem,
     routes::{self, Known, State},
 };
@@ -110,9 +110,12 @@ impl Application {
                 .service(
                     SwaggerUi::new("/docs/{_:.*}").url("/api-docs/openapi.json", document.clone()),
                 )
+                .configure(pages::table)
                 .default_service(web::to(routes::unknown))
                 // The last one wrapped is the first to see a request.
+                .wrap(from_fn(refuse_foreign))
                 .wrap(from_fn(rate_limit))
+                .wrap(from_fn(pages::errors::as_pages))
                 .wrap(from_fn(head_as_get))
                 .wrap(DefaultHeaders::new().add(("x-content-type-options", "nosniff")))
                 .wrap(tracing_logger())
