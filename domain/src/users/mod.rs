@@ -134,10 +134,11 @@ pub async fn delete(ctx: &Ctx, caller: &Session, id: UserId) -> Result<User> {
             .await?
             .ok_or(Error::NotFound("user"))?;
         auth::end_all_sessions(&mut tx, id).await?;
+        // Notifications after that of which they tell, as in the deeds themselves: nobody waits in a circle.
+        posts::delete_all_of(&mut tx, id).await?;
         relations::remove_all(&mut tx, id).await?;
         notifications::remove_all(&mut tx, id).await?;
         insights::remove(&mut tx, id).await?;
-        posts::delete_all_of(&mut tx, id).await?;
         tx.commit().await?;
         tokio::join!(ctx.feed.bump(), timelines::forget(&ctx, id));
         Ok(user)
