@@ -15,6 +15,7 @@ use domain::{
     auth::{self, Session, Tokens},
     ids::UserId,
     page::{self, Limit},
+    search,
 };
 use serde::{
     Deserialize,
@@ -302,6 +303,35 @@ impl AfterQuery {
     pub fn parse(&self) -> Result<(Limit, Option<i64>), Problem> {
         let after = self.after.as_deref().map(number).map(page::parse_after);
         Ok((limit(self.limit.as_deref())?, after.transpose()?))
+    }
+}
+
+/// The query of a search: what for, how many items, after which of them.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct SearchQuery {
+    /// What to look for: 1 to 200 characters after trimming.
+    #[param(value_type = String, example = "\"first swallow\" -football")]
+    q: Option<String>,
+    /// How many items at most: 1 to 100, 50 if not given.
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 100, example = 50)]
+    limit: Option<String>,
+    /// Only what comes after this place, as the header Link of the page before gives it.
+    after: Option<String>,
+}
+
+impl SearchQuery {
+    /// What to look for, the limit, and the place to continue after.
+    ///
+    /// # Errors
+    /// 422 that names the parameter.
+    pub fn parse<C>(
+        &self,
+        cursor: impl Fn(&str) -> Result<C, domain::error::Violation>,
+    ) -> Result<(search::Query, Limit, Option<C>), Problem> {
+        let query = search::Query::parse(self.q.as_deref().unwrap_or_default())?;
+        let after = self.after.as_deref().map(cursor).transpose()?;
+        Ok((query, limit(self.limit.as_deref())?, after))
     }
 }
 

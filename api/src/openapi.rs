@@ -14,6 +14,7 @@ use utoipa_actix_web::AppExt as _;
 
 use crate::{
     extract::COOKIE,
+    live,
     problem::{CONTENT_TYPE, FieldError, ProblemBody},
     routes,
 };
@@ -24,9 +25,18 @@ use crate::{
         title = "Linnet",
         description = "A social microblog. Every post is read by a language model moments after it was written.\n\n\
             Every error has the shape `Problem`. Every answer carries `x-request-id`, which may be sent along to \
-            choose it."
+            choose it.\n\n\
+            A call that changes something, carries the cookie and comes from another site's page (by the headers \
+            `Sec-Fetch-Site` and `Origin`, which browsers set) is refused with 403."
     ),
-    components(schemas(ProblemBody, FieldError)),
+    components(schemas(
+        ProblemBody,
+        FieldError,
+        live::PostsData,
+        live::VerdictData,
+        live::CountsData,
+        live::NotificationData
+    )),
     modifiers(&Security)
 )]
 struct Base;
@@ -118,6 +128,8 @@ responses! {
     LoginNeeded { 401 => "Not logged in, or not with the right password" }
     /// What a call on somebody else's things answers.
     NotYours { 403 => "It is somebody else's" }
+    /// What a page of another site is answered.
+    ForeignOrigin { 403 => "A page of another origin asks" }
     /// What a call on a thing that is not there answers.
     NoSuch { 404 => "There is no such thing" }
     /// What following somebody whom one blocks answers.

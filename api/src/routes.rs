@@ -1,9 +1,9 @@
 //! The whole URL table, what handlers are given, and the answers to URLs that are not in the table.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use actix_web::{
-    HttpRequest, HttpResponse, ResponseError as _,
+    HttpRequest, HttpResponse,
     dev::ResourceDef,
     http::{Method, StatusCode},
     web::Data,
@@ -13,9 +13,10 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     health,
+    live::{Hub, sse, websocket},
     native::{
-        auth, bookmarks, conversation, exports, likes, notifications, posts, profiles, relations,
-        reposts, sessions, users,
+        auth, bookmarks, conversation, exports, insights, likes, notifications, posts, profiles,
+        relations, reposts, search, sessions, timelines, trends, users,
     },
     problem::Problem,
 };
@@ -35,6 +36,8 @@ pub struct State {
     pub content_max_characters: usize,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Live streams.
+    pub live: Arc<Hub>,
 }
 
 /// Everything that is served and documented. Paths without a parameter stand before those with one.
@@ -59,6 +62,7 @@ pub fn table(config: &mut ServiceConfig<'_>) {
         .service(posts::read)
         .service(posts::update)
         .service(posts::remove)
+        .service(timelines::home)
         .service(users::sign_up)
         .service(users::list)
         .service(profiles::by_name)
@@ -77,6 +81,12 @@ pub fn table(config: &mut ServiceConfig<'_>) {
         .service(notifications::list)
         .service(notifications::count_unread)
         .service(notifications::mark_read)
+        .service(search::posts)
+        .service(search::people)
+        .service(trends::list)
+        .service(trends::tagged)
+        .service(trends::about)
+        .service(insights::read)
         .service(exports::download)
         .service(users::read)
         .service(users::update)
@@ -86,6 +96,8 @@ pub fn table(config: &mut ServiceConfig<'_>) {
         .service(auth::login_status)
         .service(sessions::list)
         .service(sessions::end)
+        .service(sse::stream)
+        .service(websocket::socket)
         .service(health::livez)
         .service(health::readyz);
 }
@@ -129,20 +141,24 @@ impl Known {
 }
 
 /// The answer to what the table does not hold: 405 with `Allow` when the path is there, otherwise 404.
-pub async fn unknown(req: HttpRequest, known: Data<Known>) -> HttpResponse {
+///
+/// # Errors
+/// Always.
+pub async fn unknown(req: HttpRequest, known: Data<Known>) -> Result<HttpResponse, Problem> {
     let methods = known.methods(req.match_info().as_str());
-    if methods.is_empty() || methods.contains(&req.method().as_str()) {
-        Problem::new(
-            StatusCode::NOT_FOUND,
-            "there is nothing at this address: see /docs for what there is",
-        )
-    } else {
-        let allowed = methods.join(", ");
-        Problem::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            format!("{} is not allowed here: use {allowed}", req.method()),
-        )
-        .allowing(allowed)
-    }
-    .error_response()
+    Err(
+        if methods.is_empty() || methods.contains(&req.method().as_str()) {
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                "there is nothing at this address: see /docs for what there is",
+            )
+        } else {
+            let allowed = methods.join(", ");
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                format!("{} is not allowed here: use {allowed}", req.method()),
+            )
+            .allowing(allowed)
+        },
+    )
 }

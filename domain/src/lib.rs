@@ -17,13 +17,18 @@
 //! | [`profiles`] | what people say of themselves |
 //! | [`relations`] | following, blocking, muting |
 //! | [`notifications`] | what others did that concerns oneself |
+//! | [`search`] | finding posts by their words and people by their names |
+//! | [`trends`] | what the last hours are about, and the posts about it |
+//! | [`insights`] | a person's own figures |
 //! | [`exports`] | all that is stored of a person, for that person |
 //! | [`auth`] | passwords, tokens, sessions |
 //! | [`live`] | events for whoever is looking |
+//! | [`timelines`] | home: what those write whom one follows |
 //!
 //! Around them: [`error`], [`ids`], [`page`], [`clock`], [`config`]; [`db`] and [`redis`] (connections), [`cache`]
 //! (what caches count), [`jobs`] (hints for the workers), [`rate_limits`], [`llm`] (the client of the language
-//! model), [`readiness`] (of the probes); `testing` behind its feature.
+//! model), [`readiness`] (of the probes); `schedules` (whose turn it is to compute
+//! what is computed now and then); `testing` behind its feature.
 
 pub mod analysis;
 pub mod auth;
@@ -35,6 +40,7 @@ pub mod db;
 pub mod error;
 pub mod exports;
 pub mod ids;
+pub mod insights;
 pub mod jobs;
 pub mod likes;
 pub mod live;
@@ -47,9 +53,12 @@ pub mod rate_limits;
 pub mod readiness;
 pub mod redis;
 pub mod relations;
+mod schedules;
+pub mod search;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod timelines;
+pub mod trends;
 pub mod users;
 
 use std::{future::Future, sync::Arc};
@@ -68,6 +77,7 @@ use crate::{
     jobs::Jobs,
     posts::cache::FeedCache,
     redis::Redis,
+    timelines::HomeLists,
 };
 
 /// What every use case works with; cheap to clone.
@@ -79,6 +89,8 @@ pub struct Ctx {
     pub redis: Redis,
     /// The feed's pages.
     pub feed: Arc<FeedCache>,
+    /// Home timelines' lists.
+    pub home: Arc<HomeLists>,
     /// Hints for the workers.
     pub jobs: Jobs,
     /// Hashes and checks passwords.
@@ -107,6 +119,7 @@ impl Ctx {
         let clock = Clock::System;
         let metrics = CacheMetrics::new(registry)?;
         Ok(Self {
+            home: Arc::new(HomeLists::new(redis.clone(), cache, metrics.clone())),
             feed: Arc::new(FeedCache::new(redis.clone(), cache, clock, metrics)),
             jobs: Jobs::new(redis.clone(), registry)?,
             passwords: Passwords::new()?,

@@ -6,6 +6,8 @@ use std::{
     time::Instant,
 };
 
+use domain::Error;
+
 /// What is known of one thing that may fail for a while.
 #[derive(Debug)]
 pub struct Outage {
@@ -42,6 +44,27 @@ impl Outage {
         if let Some(since) = since {
             let seconds = since.elapsed().as_secs();
             tracing::info!(what = self.what, outage.seconds = seconds, "works again");
+        }
+    }
+}
+
+/// The result of something that needs PostgreSQL; its failure is said once, as that of `database` or of `outage`. That
+/// Redis is down, `domain::redis` says.
+pub fn note<T>(database: &Outage, outage: &Outage, result: domain::Result<T>) -> Option<T> {
+    match result {
+        Ok(value) => {
+            database.passed();
+            outage.passed();
+            Some(value)
+        }
+        Err(Error::Unavailable { what: "Redis", .. }) => None,
+        Err(error @ Error::Unavailable { .. }) => {
+            database.failed(&error);
+            None
+        }
+        Err(error) => {
+            outage.failed(&error);
+            None
         }
     }
 }

@@ -11,10 +11,12 @@ use domain::{Ctx, llm::Llm};
 
 use crate::{
     config::ServeConfig,
+    fanout::Bringer,
     http,
     jobs::analyze::{Analyzer, HOLD, Settings, Stop},
     monitor::Monitor,
     outage::Outage,
+    schedule::Schedule,
     sweeper::Sweeper,
 };
 
@@ -27,6 +29,8 @@ pub struct Worker {
     analyzer: Arc<Analyzer>,
     monitor: Monitor,
     sweeper: Sweeper,
+    schedule: Schedule,
+    bringer: Bringer,
     server: Server,
     address: SocketAddr,
     stop: Stop,
@@ -71,7 +75,10 @@ impl Worker {
             patience: HOLD + answer + HOLD + Duration::from_secs(30),
             stop: stop.begun.clone(),
         };
+        let max_followers = config.timelines.timeline_fanout_max_followers;
         Ok(Self {
+            schedule: Schedule::new(ctx.clone(), Arc::clone(&database), &registry)?,
+            bringer: Bringer::new(ctx.clone(), max_followers, &registry)?,
             sweeper: Sweeper::new(ctx.clone(), llm, database),
             grace: Duration::from_secs(config.worker_shutdown_seconds),
             ctx,
@@ -100,13 +107,15 @@ impl Worker {
         let listener = self.server.handle();
         let server = tokio::spawn(self.server);
         let sweeping = tokio::spawn(self.sweeper.run(self.stop.begun.clone()));
+        let computing = tokio::spawn(self.schedule.run(self.stop.begun.clone()));
+        let bringing = tokio::spawn(self.bringer.run(self.stop.begun.clone()));
         let listening = tokio::spawn(self.monitor.run());
 
         signal.await;
         tracing::info!("the worker stops");
         self.stop.begun.cancel();
         let ended = async {
-            let _panicked = tokio::join!(sweeping, listening);
+            let _panicked = tokio::join!(sweeping, computing, bringing, listening);
             self.analyzer.idle().await;
         };
         tokio::pin!(ended);

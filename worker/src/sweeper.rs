@@ -7,7 +7,7 @@ use std::{
 };
 
 use domain::{
-    Ctx, Error,
+    Ctx,
     analysis::{self, Offered},
     auth,
     jobs::FORGET_BATCH,
@@ -16,7 +16,7 @@ use domain::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::outage::Outage;
+use crate::outage::{self, Outage};
 
 /// Between two sweeps.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -83,24 +83,8 @@ impl Sweeper {
         if more { SHORT_PAUSE } else { PAUSE }
     }
 
-    /// The result; its failure is said once. That Redis is down, `domain::redis` says.
     fn note<T>(&self, outage: &Outage, result: domain::Result<T>) -> Option<T> {
-        match result {
-            Ok(value) => {
-                self.database.passed();
-                outage.passed();
-                Some(value)
-            }
-            Err(Error::Unavailable { what: "Redis", .. }) => None,
-            Err(error @ Error::Unavailable { .. }) => {
-                self.database.failed(&error);
-                None
-            }
-            Err(error) => {
-                outage.failed(&error);
-                None
-            }
-        }
+        outage::note(&self.database, outage, result)
     }
 
     /// What fails here for want of Redis is done by a later sweep.

@@ -1,4 +1,5 @@
 //! What every request passes through beside telemetry's own layers.
 
 pub mod head;
+pub mod origin;
 pub mod rate_limit;

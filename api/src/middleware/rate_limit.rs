@@ -1,7 +1,7 @@
-//! Pays for each request of `/api/*` from the caller's budget and says in headers what is left.
+//! Pays for each request of `/api/*` and for each page from the caller's budget and says in headers what is left.
 
 use actix_web::{
-    Error, ResponseError as _,
+    Error,
     body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
@@ -21,13 +21,33 @@ const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
-/// Which budget a request is paid from; `None` for what is not limited (probes, metrics, documentation).
+/// What is not limited: probes, metrics, documentation, and what pages are made of.
+const FREE: [&str; 6] = [
+    "/livez",
+    "/readyz",
+    "/metrics",
+    "/docs",
+    "/api-docs/",
+    "/assets/",
+];
+
+/// Where a password is tried.
+const PASSWORDS: [&str; 6] = [
+    "/api/auth/login",
+    "/api/user/signup",
+    "/login",
+    "/signup",
+    "/settings/password",
+    "/settings/delete",
+];
+
+/// Which budget a request is paid from.
 fn budget(method: &Method, path: &str) -> Option<Budget> {
-    if !path.starts_with("/api/") {
+    if FREE.iter().any(|free| path.starts_with(free)) {
         return None;
     }
     Some(match (method, path) {
-        (&Method::POST, "/api/auth/login" | "/api/user/signup") => Budget::Auth,
+        (&Method::POST, path) if PASSWORDS.contains(&path) => Budget::Auth,
         // Reads by their method, but they cost the model or the database seconds.
         (&Method::GET, "/api/posts/generate" | "/api/export") => Budget::Writes,
         (&Method::GET, path) if is_explanation(path) => Budget::Writes,
@@ -69,8 +89,8 @@ pub async fn rate_limit<B: MessageBody>(
     let mut response = match decision.retry_after {
         Some(wait) => {
             let problem = Problem::from(domain::Error::RateLimited(wait));
-            req.into_response(problem.error_response())
-                .map_into_right_body()
+            let (req, _) = req.into_parts();
+            ServiceResponse::from_err(problem, req).map_into_right_body()
         }
         None => next.call(req).await?.map_into_left_body(),
     };
@@ -107,6 +127,14 @@ mod tests {
         assert_eq!(of(Method::GET, "/api/export"), Some(Budget::Writes));
         assert_eq!(of(Method::GET, "/api/posts/7"), Some(Budget::Reads));
         assert_eq!(of(Method::GET, "/api/posts"), Some(Budget::Reads));
+        assert_eq!(of(Method::POST, "/login"), Some(Budget::Auth));
+        assert_eq!(of(Method::POST, "/signup"), Some(Budget::Auth));
+        assert_eq!(of(Method::POST, "/settings/delete"), Some(Budget::Auth));
+        assert_eq!(of(Method::GET, "/login"), Some(Budget::Reads));
+        assert_eq!(of(Method::POST, "/compose/suggest"), Some(Budget::Writes));
+        assert_eq!(of(Method::POST, "/posts/7/like"), Some(Budget::Writes));
+        assert_eq!(of(Method::GET, "/"), Some(Budget::Reads));
+        assert_eq!(of(Method::GET, "/assets/0/app.css"), None);
         assert_eq!(of(Method::GET, "/readyz"), None);
         assert_eq!(of(Method::GET, "/api-docs/openapi.json"), None);
     }

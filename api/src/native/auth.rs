@@ -23,7 +23,7 @@ use crate::{
 
 /// The cookie that carries `token`: out of reach of scripts, not sent along by other sites' forms, and only over
 /// https where that is how the client came.
-pub(super) fn cookie(token: &str, origin: Origin) -> Cookie<'static> {
+pub(crate) fn cookie(token: &str, origin: Origin) -> Cookie<'static> {
     Cookie::build(COOKIE, token.to_owned())
         .path("/")
         .http_only(true)

@@ -5,6 +5,7 @@ pub mod auth;
 pub mod bookmarks;
 pub mod conversation;
 pub mod exports;
+pub mod insights;
 pub mod likes;
 pub mod notifications;
 pub mod post_dto;
@@ -12,7 +13,10 @@ pub mod posts;
 pub mod profiles;
 pub mod relations;
 pub mod reposts;
+pub mod search;
 pub mod sessions;
+pub mod timelines;
+pub mod trends;
 pub mod users;
 
 use actix_web::{HttpResponseBuilder, http::header};

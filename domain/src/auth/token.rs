@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, Duration, Utc};
 use clap::{Args, ValueEnum};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, crypto};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::Session;
 use crate::ids::UserId;
 
 /// How long a login lasts.
@@ -58,6 +59,25 @@ pub struct Tokens {
     signing: EncodingKey,
     reading: DecodingKey,
     validation: Validation,
+    forms: FormKey,
+}
+
+/// Signs what forms carry. A key of its own, derived from the secret, so that nothing that a form holds could ever
+/// pass for a token.
+#[derive(Clone)]
+struct FormKey {
+    signing: EncodingKey,
+    reading: DecodingKey,
+}
+
+impl FormKey {
+    fn derive(from: &EncodingKey) -> Result<Self, jsonwebtoken::errors::Error> {
+        let key = crypto::sign(b"linnet: forms", from, Algorithm::HS256)?;
+        Ok(Self {
+            signing: EncodingKey::from_secret(key.as_bytes()),
+            reading: DecodingKey::from_secret(key.as_bytes()),
+        })
+    }
 }
 
 impl Tokens {
@@ -84,11 +104,36 @@ impl Tokens {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = 0;
         validation.set_required_spec_claims(&["exp", "sub"]);
+        let signing = EncodingKey::from_secret(secret.as_bytes());
         Ok(Self {
-            signing: EncodingKey::from_secret(secret.as_bytes()),
+            forms: FormKey::derive(&signing)?,
+            signing,
             reading: DecodingKey::from_secret(secret.as_bytes()),
             validation,
         })
+    }
+
+    /// What a form of this session must carry to be believed: another site can neither read nor guess it. Another one at
+    /// each call, so that its letters cannot be found out by how well pages that repeat it compress.
+    ///
+    /// # Errors
+    /// Never, with a key of this kind.
+    pub fn csrf(&self, session: &Session) -> crate::Result<String> {
+        let nonce = Uuid::new_v4().simple().to_string();
+        let message = form_message(&nonce, session);
+        let mac = crypto::sign(&message, &self.forms.signing, Algorithm::HS256);
+        Ok(format!("{nonce}.{}", mac.map_err(crate::Error::internal)?))
+    }
+
+    /// Whether a form's token was made for this session, compared in constant time.
+    #[must_use]
+    pub fn csrf_fits(&self, session: &Session, token: &str) -> bool {
+        let Some((nonce, mac)) = token.split_once('.') else {
+            return false;
+        };
+        let message = form_message(nonce, session);
+        let key = &self.forms.reading;
+        crypto::verify(mac, &message, key, Algorithm::HS256).unwrap_or(false)
     }
 
     pub(super) fn sign(
@@ -122,6 +167,10 @@ impl Tokens {
     pub fn bearer(&self, token: &str) -> Option<UserId> {
         self.read(token).map(|ticket| ticket.user)
     }
+}
+
+fn form_message(nonce: &str, session: &Session) -> Vec<u8> {
+    format!("{nonce}.{}", session.id.simple()).into_bytes()
 }
 
 /// What is wrong with a secret, as the end of the sentence "JWT_SECRET …".
@@ -210,6 +259,28 @@ mod tests {
         // The algorithm is ours to choose: {"alg":"none"} with the same claims and no signature.
         let claims = token.split('.').nth(1).unwrap();
         assert_eq!(tokens.read(&format!("eyJhbGciOiJub25lIn0.{claims}.")), None);
+    }
+
+    #[test]
+    fn a_form_is_believed_in_its_own_session_only() {
+        let tokens = Tokens::new(&config(Some(GOOD), AppEnv::Production)).unwrap();
+        let session = |id| Session {
+            user: crate::users::User {
+                id: UserId(7),
+                username: "ada".into(),
+            },
+            id,
+        };
+        let (mine, other) = (session(Uuid::new_v4()), session(Uuid::new_v4()));
+        let token = tokens.csrf(&mine).unwrap();
+        assert!(tokens.csrf_fits(&mine, &token));
+        assert!(!tokens.csrf_fits(&other, &token));
+        assert_ne!(tokens.csrf(&mine).unwrap(), token, "each has its own nonce");
+        for wrong in ["", ".", "x", "x.y", &token[1..], &token[..token.len() - 1]] {
+            assert!(!tokens.csrf_fits(&mine, wrong), "{wrong:?}");
+        }
+        let another = Tokens::new(&config(None, AppEnv::Development)).unwrap();
+        assert!(!another.csrf_fits(&mine, &token));
     }
 
     proptest! {

@@ -147,7 +147,6 @@ async fn addresses_and_methods_that_are_not_served() {
     let app = TestApp::start(1).await;
     let nobody = app.client(0);
     for path in [
-        "/",
         "/api",
         "/api/",
         "/api/nothing",

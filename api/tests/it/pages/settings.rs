@@ -1,0 +1,107 @@
+//! Settings: profile, password, logins, the end of an account.
+
+use super::browser::Browser;
+use crate::app::{PASSWORD, TestApp};
+
+#[tokio::test]
+async fn the_profile_is_ones_own_to_write() {
+    let app = TestApp::start(1).await;
+    let mut ada = Browser::of(&app.member("ada").await);
+    let fields = [
+        ("display_name", " Ada L. "),
+        ("bio", "Engines,\r\nmostly #analytical."),
+    ];
+    ada.submit_and_follow("/settings", "/settings/profile", &fields)
+        .await
+        .ok(200)
+        .shows("Your profile is saved.")
+        .shows("value=\"Ada L.\"");
+    ada.get("/@ada")
+        .await
+        .shows("<h1 dir=\"auto\">Ada L.</h1>")
+        .shows("<a href=\"/tags/analytical\">#analytical</a>");
+    let long = "b".repeat(301);
+    let fields = [("display_name", "New"), ("bio", long.as_str())];
+    ada.submit("/settings", "/settings/profile", &fields)
+        .await
+        .ok(422)
+        .shows("bio-error")
+        .shows("value=\"New\"")
+        .shows(&long);
+}
+
+#[tokio::test]
+async fn a_new_password_needs_the_old_one_and_ends_the_other_logins() {
+    let app = TestApp::start(1).await;
+    let mut ada = Browser::of(&app.member("ada").await);
+    let mut phone = app.client(0);
+    phone.login("ada", PASSWORD).await.ok(200);
+    let new = "another good password";
+    let wrong = [("current", "not this one"), ("new", new)];
+    ada.submit("/settings", "/settings/password", &wrong)
+        .await
+        .ok(422)
+        .shows("current-error")
+        .hides(new)
+        .hides("not this one");
+    let short = [("current", PASSWORD), ("new", "short")];
+    ada.submit("/settings", "/settings/password", &short)
+        .await
+        .ok(422)
+        .shows("new-error");
+    assert!(phone.is_logged_in().await);
+    let right = [("current", PASSWORD), ("new", new)];
+    ada.submit_and_follow("/settings", "/settings/password", &right)
+        .await
+        .ok(200)
+        .shows("Your password is changed");
+    assert!(!phone.is_logged_in().await);
+    phone.login("ada", new).await.ok(200);
+}
+
+#[tokio::test]
+async fn logins_are_listed_and_ended() {
+    let app = TestApp::start(1).await;
+    let mut ada = Browser::of(&app.member("ada").await);
+    let mut phone = app.client(0);
+    phone.login("ada", PASSWORD).await.ok(200);
+    let page = ada.get("/settings").await.ok(200).shows("This browser");
+    let (_, rest) = page
+        .html
+        .split_once("/settings/sessions/")
+        .expect("another login");
+    let id = rest.split('/').next().expect("an id").to_owned();
+    ada.submit_and_follow("/settings", &format!("/settings/sessions/{id}/end"), &[])
+        .await
+        .ok(200)
+        .shows("That login has ended")
+        .hides("/settings/sessions/");
+    assert!(!phone.is_logged_in().await);
+    ada.submit("/settings", "/settings/sessions/x/end", &[])
+        .await
+        .ok(404);
+}
+
+#[tokio::test]
+async fn leaving_needs_the_password() {
+    let app = TestApp::start(1).await;
+    let member = app.member("ada").await;
+    member.write("soon gone").await;
+    let mut ada = Browser::of(&member);
+    ada.submit(
+        "/settings",
+        "/settings/delete",
+        &[("password", "wrong one")],
+    )
+    .await
+    .ok(422)
+    .shows("delete-error")
+    .shows("<details class=\"fold\" open>");
+    let gone = ada
+        .submit("/settings", "/settings/delete", &[("password", PASSWORD)])
+        .await;
+    assert_eq!(gone.sent_to(), "/");
+    assert_eq!(ada.token, None);
+    ada.get("/@ada").await.ok(404);
+    ada.get("/").await.ok(200).hides("soon gone");
+}
