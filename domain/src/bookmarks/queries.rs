@@ -32,7 +32,8 @@ pub(super) struct Kept {
 }
 
 /// Somebody's bookmarks below `before`, the newest first, of posts that they may still see: so a page is as long as its
-/// limit until the last.
+/// limit until the last. Blocks are looked up post by post; as NOT EXISTS, PostgreSQL would go through all that the person
+/// blocks for each.
 pub(super) async fn list(
     db: impl PgExecutor<'_>,
     user: UserId,
@@ -44,10 +45,9 @@ pub(super) async fn list(
         r#"SELECT k.id, k.post_id AS "post: PostId"
            FROM bookmarks k
            JOIN posts p ON p.id = k.post_id AND p.deleted_at IS NULL
-           JOIN users u ON u.id = p.user_id AND u.deleted_at IS NULL
            WHERE k.user_id = $1 AND k.id < $2
-               AND NOT EXISTS (SELECT FROM blocks b WHERE b.blocker_id = $1 AND b.blocked_id = p.user_id)
-               AND NOT EXISTS (SELECT FROM blocks b WHERE b.blocker_id = p.user_id AND b.blocked_id = $1)
+               AND (SELECT true FROM blocks b WHERE b.blocker_id = $1 AND b.blocked_id = p.user_id LIMIT 1) IS NULL
+               AND (SELECT true FROM blocks b WHERE b.blocker_id = p.user_id AND b.blocked_id = $1 LIMIT 1) IS NULL
            ORDER BY k.id DESC LIMIT $3"#,
         user.0,
         before,

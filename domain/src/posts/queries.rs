@@ -101,17 +101,22 @@ impl From<Row> for PostView {
     }
 }
 
-/// The one SELECT behind every reading query: `$1` is the viewer or NULL, `$tail` says which entries (`e`; `p` is the
-/// post an entry shows, which is another one for a repost). Between people with a block, in either direction, nothing is shown.
+/// The one SELECT behind every reading query: `$1` is the viewer or NULL, `$entries` says which entries (`e`; `p` is the
+/// post an entry shows, which is another one for a repost), `$order` their order and number. Between people with a block,
+/// in either direction, nothing is shown.
+///
+/// A list chooses its entries with `LIMIT 101` (the longest page, and one that tells whether there is another): planned
+/// once for all values, a LIMIT in a parameter counts as a tenth of the table, and PostgreSQL would join tenths of
+/// tables. It takes no more of them than the LIMIT of `$order` wants.
 ///
 /// What the viewer has done is looked up post by post. As EXISTS, PostgreSQL would rather read everything that the viewer
 /// has ever liked.
 macro_rules! select_posts {
-    ($viewer:expr, $tail:literal $(, $value:expr)* $(,)?) => {
+    ($viewer:expr, $entries:literal, $order:literal $(, $value:expr)* $(,)?) => {
         sqlx::query_as!(
             Row,
-            r#"SELECT e.id AS "entry: PostId", e.user_id AS "entry_user_id: UserId", eu.username AS entry_username,
-                      eu.display_name AS entry_display_name, e.created_at AS entry_created_at,
+            r#"SELECT p.entry AS "entry: PostId", p.entry_user_id AS "entry_user_id: UserId",
+                      eu.username AS entry_username, eu.display_name AS entry_display_name, p.entry_created_at,
                       p.id AS "id: PostId", p.content, p.revision, p.user_id AS "user_id: UserId", u.username, u.display_name,
                       p.created_at, p.updated_at, p.deleted_at, p.thread_id AS "thread_id: PostId",
                       p.reply_to AS "reply_to: PostId", answered.user_id AS "reply_to_user_id?: UserId",
@@ -127,18 +132,19 @@ macro_rules! select_posts {
                       a.confidence AS "confidence?", a.safety AS "safety?: Safety", a.topics AS "topics?",
                       a.explanation AS "explanation?", a.model AS "model?",
                       CASE WHEN a.status = 'dead' THEN a.error END AS "error?"
-               FROM posts e
-               JOIN users eu ON eu.id = e.user_id AND eu.deleted_at IS NULL
-               JOIN posts p ON p.id = coalesce(e.repost_of, e.id)
+               FROM (SELECT e.id AS entry, e.user_id AS entry_user_id, e.created_at AS entry_created_at, p.*
+                     FROM posts e
+                     JOIN posts p ON p.id = coalesce(e.repost_of, e.id)
+                     WHERE ($1::bigint IS NULL OR NOT EXISTS (
+                                SELECT FROM blocks b
+                                WHERE (b.blocker_id = $1 AND b.blocked_id IN (e.user_id, p.user_id))
+                                   OR (b.blocked_id = $1 AND b.blocker_id IN (e.user_id, p.user_id)))) "# + $entries + r#") AS p
+               JOIN users eu ON eu.id = p.entry_user_id AND eu.deleted_at IS NULL
                JOIN users u ON u.id = p.user_id AND u.deleted_at IS NULL
                LEFT JOIN posts answered ON answered.id = p.reply_to
                LEFT JOIN users answered_user ON answered_user.id = answered.user_id
                LEFT JOIN post_counts c ON c.post_id = p.id
-               LEFT JOIN post_analysis a ON a.post_id = p.id
-               WHERE ($1::bigint IS NULL OR NOT EXISTS (
-                          SELECT FROM blocks b
-                          WHERE (b.blocker_id = $1 AND b.blocked_id IN (e.user_id, p.user_id))
-                             OR (b.blocked_id = $1 AND b.blocker_id IN (e.user_id, p.user_id)))) "# + $tail,
+               LEFT JOIN post_analysis a ON a.post_id = p.id "# + $order,
             $viewer as Option<UserId> $(, $value)*
         )
     };
@@ -155,7 +161,8 @@ pub(super) async fn page(
         viewer,
         "AND e.deleted_at IS NULL AND e.repost_of IS NULL AND e.id < $2
          AND NOT EXISTS (SELECT FROM mutes m WHERE m.muter_id = $1 AND m.muted_id = e.user_id)
-         ORDER BY e.id DESC LIMIT $3",
+         ORDER BY e.id DESC LIMIT 101",
+        "ORDER BY p.entry DESC LIMIT $3",
         before,
         limit
     )
@@ -172,7 +179,8 @@ pub(super) async fn by_entries(
 ) -> sqlx::Result<Vec<PostView>> {
     let rows = select_posts!(
         viewer,
-        "AND e.deleted_at IS NULL AND p.deleted_at IS NULL AND e.id = ANY($2) ORDER BY e.id DESC",
+        "AND e.deleted_at IS NULL AND p.deleted_at IS NULL AND e.id = ANY($2)",
+        "ORDER BY p.entry DESC",
         entries as &[PostId]
     )
     .fetch_all(db)
@@ -190,6 +198,7 @@ pub(super) async fn find(
     let row = select_posts!(
         viewer,
         "AND e.id = $2 AND e.repost_of IS NULL AND (e.deleted_at IS NULL OR $3)",
+        "",
         id.0,
         deleted_too
     )
@@ -208,7 +217,9 @@ pub(super) async fn by_author(
 ) -> sqlx::Result<Vec<PostView>> {
     let rows = select_posts!(
         viewer,
-        "AND e.user_id = $2 AND e.deleted_at IS NULL AND p.deleted_at IS NULL AND e.id < $3 ORDER BY e.id DESC LIMIT $4",
+        "AND e.user_id = $2 AND e.deleted_at IS NULL AND p.deleted_at IS NULL AND e.id < $3
+         ORDER BY e.id DESC LIMIT 101",
+        "ORDER BY p.entry DESC LIMIT $4",
         author.0,
         before,
         limit
@@ -245,7 +256,8 @@ pub(super) async fn replies(
 ) -> sqlx::Result<Vec<PostView>> {
     let rows = select_posts!(
         viewer,
-        "AND e.reply_to = $2 AND e.deleted_at IS NULL AND e.id > $3 ORDER BY e.id LIMIT $4",
+        "AND e.reply_to = $2 AND e.deleted_at IS NULL AND e.id > $3 ORDER BY e.id LIMIT 101",
+        "ORDER BY p.entry LIMIT $4",
         id.0,
         after,
         limit
