@@ -8,6 +8,7 @@
 mod accounts;
 mod analysis;
 mod feed;
+mod insights;
 mod jobs;
 mod llm;
 mod llm_native;
@@ -16,5 +17,7 @@ mod llm_openai_faults;
 mod llm_openai_server;
 mod llm_shared;
 mod reanalysis;
+mod search;
 mod stale;
 mod statements;
+mod trends;

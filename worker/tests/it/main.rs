@@ -11,4 +11,5 @@ mod stack;
 mod backlog;
 mod judging;
 mod outages;
+mod schedule;
 mod stopping;
