@@ -26,7 +26,7 @@ impl DatabaseConfig {
     pub fn divided(&self, pools: usize) -> Self {
         let pools = u32::try_from(pools.max(1)).unwrap_or(u32::MAX);
         Self {
-            database_max_connections: self.database_max_connections.div_ceil(pools),
+            database_max_connections: (self.database_max_connections / pools).max(1),
             ..self.clone()
         }
     }

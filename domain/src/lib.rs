@@ -93,7 +93,7 @@ pub struct Ctx {
     pub passwords: Passwords,
     /// The time.
     pub clock: Clock,
-    exports: exports::Turns,
+    exports: exports::Exporter,
     pools: db::Pools,
 }
 
@@ -118,10 +118,10 @@ impl Ctx {
             feed: Arc::new(FeedCache::new(redis.clone(), cache, clock, metrics)),
             jobs: Jobs::new(redis.clone(), registry)?,
             passwords: Passwords::new()?,
+            exports: exports::Exporter::new(db.clone())?,
             db,
             redis,
             clock,
-            exports: exports::Turns::new(),
             pools,
         })
     }

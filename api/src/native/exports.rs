@@ -3,8 +3,7 @@
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
+    task::{Context, Poll, ready},
 };
 
 use actix_web::{
@@ -17,8 +16,6 @@ use actix_web::{
 use chrono::{DateTime, Utc};
 use domain::exports::{self, Account, Contact, Edit, Export, Mark, Part, Told, Written};
 use serde::Serialize;
-use tokio::sync::mpsc;
-use tracing::Instrument as _;
 use utoipa::ToSchema;
 
 use super::{post_dto::AnalysisDto, sessions::SessionDto};
@@ -28,10 +25,6 @@ use crate::{
     problem::Problem,
     routes::State,
 };
-
-/// How long a reader may take for one part, and for all of them: an export keeps a connection to PostgreSQL.
-const STALL: Duration = Duration::from_secs(15);
-const LONGEST: Duration = Duration::from_secs(300);
 
 /// The account and what it says of itself.
 #[derive(Serialize, ToSchema)]
@@ -253,43 +246,10 @@ impl Writer {
     }
 }
 
-/// A piece of the document; `true` with the last one.
-type Piece = (Bytes, bool);
-
-/// Reads and sends until the end, or until the reader has gone or is too slow. An end before the last piece breaks the
-/// answer off, so that nobody takes a part for the whole.
-async fn produce(mut export: Export, pieces: mpsc::Sender<Piece>) {
-    let mut writer = Writer::new(export.account());
-    loop {
-        let is_last = match export.next().await {
-            Ok(Some(part)) => {
-                writer.part(part);
-                false
-            }
-            Ok(None) => {
-                writer.out.extend_from_slice(b"]}\n");
-                true
-            }
-            Err(error) => {
-                // Which logs it.
-                let _too_late = Problem::from(error);
-                return;
-            }
-        };
-        // An empty piece would be the end to whoever encodes it.
-        if writer.out.is_empty() {
-            continue;
-        }
-        let piece = (writer.take(), is_last);
-        if pieces.send_timeout(piece, STALL).await.is_err() || is_last {
-            return;
-        }
-    }
-}
-
-/// The body of the answer: what [`produce`] sends.
+/// The body of the answer: each part is written when it is asked for.
 struct Document {
-    pieces: mpsc::Receiver<Piece>,
+    export: Export,
+    writer: Writer,
     is_complete: bool,
 }
 
@@ -304,14 +264,28 @@ impl MessageBody for Document {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, io::Error>>> {
-        self.pieces.poll_recv(context).map(|piece| match piece {
-            Some((bytes, is_last)) => {
-                self.is_complete = is_last;
-                Some(Ok(bytes))
+        if self.is_complete {
+            return Poll::Ready(None);
+        }
+        loop {
+            match ready!(self.export.poll_next(context)) {
+                Ok(Some(part)) => self.writer.part(part),
+                Ok(None) => {
+                    self.writer.out.extend_from_slice(b"]}\n");
+                    self.is_complete = true;
+                }
+                // An answer that breaks off, so that nobody takes a part for the whole.
+                Err(error) => {
+                    let problem = Problem::from(error);
+                    return Poll::Ready(Some(Err(io::Error::other(problem.to_string()))));
+                }
             }
-            None if self.is_complete => None,
-            None => Some(Err(io::Error::other("the export was broken off"))),
-        })
+            let bytes = self.writer.take();
+            // No bytes at all would be the end to whoever encodes them.
+            if !bytes.is_empty() {
+                return Poll::Ready(Some(Ok(bytes)));
+            }
+        }
     }
 }
 
@@ -337,15 +311,13 @@ pub async fn download(
         "attachment; filename=\"linnet-{}.json\"",
         export.account().username
     );
-    let (sender, pieces) = mpsc::channel(1);
-    let work = tokio::time::timeout(LONGEST, produce(export, sender));
-    tokio::spawn(work.in_current_span());
     Ok(HttpResponse::Ok()
         .content_type(ContentType::json())
         .insert_header((header::CONTENT_DISPOSITION, name))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .body(Document {
-            pieces,
+            writer: Writer::new(export.account()),
+            export,
             is_complete: false,
         }))
 }

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use super::{auth::cookie, link_next, sessions::user_agent};
 use crate::{
-    extract::{Body, CurrentUser, Origin, PageQuery},
+    extract::{Body, CurrentUser, MaybeUser, Origin, PageQuery},
     openapi::{BadBody, Common, LoginNeeded, NameTaken, NoSuch, NotYours, Refused},
     problem::Problem,
     routes::State,
@@ -112,9 +112,9 @@ pub async fn sign_up(
     }))
 }
 
-/// Accounts, newest first.
+/// Accounts, newest first. Those with a block between them and the caller are left out.
 #[utoipa::path(
-    tag = "users", params(PageQuery),
+    tag = "users", params(PageQuery), security((), ("cookie" = []), ("bearer" = [])),
     responses(
         (status = 200, description = "Accounts, newest first", body = Vec<UserDto>,
          headers(("link" = String, description = "`<…>; rel=\"next\"`; missing on the last page"))),
@@ -122,9 +122,14 @@ pub async fn sign_up(
     )
 )]
 #[get("/api/user")]
-pub async fn list(state: Data<State>, query: Query<PageQuery>) -> Result<HttpResponse, Problem> {
+pub async fn list(
+    state: Data<State>,
+    MaybeUser(session): MaybeUser,
+    query: Query<PageQuery>,
+) -> Result<HttpResponse, Problem> {
     let (limit, before) = query.parse()?;
-    let page = users::list(&state.ctx, before, limit).await?;
+    let viewer = session.map(|session| session.user.id);
+    let page = users::list(&state.ctx, viewer, before, limit).await?;
     let mut response = HttpResponse::Ok();
     link_next(&mut response, "/api/user", limit.get(), page.next);
     let users: Vec<UserDto> = page.items.into_iter().map(UserDto::from).collect();
@@ -134,11 +139,17 @@ pub async fn list(state: Data<State>, query: Query<PageQuery>) -> Result<HttpRes
 /// One account.
 #[utoipa::path(
     tag = "users", params(("id" = i64, Path, description = "The account")),
+    security((), ("cookie" = []), ("bearer" = [])),
     responses((status = 200, description = "The account", body = UserDto), NoSuch, Common)
 )]
 #[get("/api/user/{id}")]
-pub async fn read(state: Data<State>, id: Path<i64>) -> Result<HttpResponse, Problem> {
-    let user = users::get(&state.ctx, UserId(*id)).await?;
+pub async fn read(
+    state: Data<State>,
+    MaybeUser(session): MaybeUser,
+    id: Path<i64>,
+) -> Result<HttpResponse, Problem> {
+    let viewer = session.map(|session| session.user.id);
+    let user = users::get(&state.ctx, viewer, UserId(*id)).await?;
     Ok(HttpResponse::Ok().json(UserDto::from(user)))
 }
 

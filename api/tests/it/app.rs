@@ -183,6 +183,20 @@ impl TestApp {
         testing::replica(&self.config.database, &self.config.redis)
     }
 
+    /// Tells somebody of something, as the deed itself does.
+    pub async fn tell(&self, to: i64, actor: i64, kind: &str, post: Option<i64>) {
+        sqlx::query(
+            "INSERT INTO notifications (user_id, actor_id, kind, post_id) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(to)
+        .bind(actor)
+        .bind(kind)
+        .bind(post)
+        .execute(&self.sql().await)
+        .await
+        .expect("a notification");
+    }
+
     /// Gives a post its verdict, as a worker does.
     pub async fn judge(&self, post: i64, verdict: &Verdict) {
         let worker = self.worker();

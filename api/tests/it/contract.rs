@@ -1,6 +1,7 @@
 //! The native contract, call by call, shapes exactly as clients of the Node service know them.
 
 mod accounts;
+mod people;
 mod posts;
 
 use insta::internals::{Content, ContentPath};

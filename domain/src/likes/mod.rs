@@ -51,12 +51,12 @@ pub async fn like(ctx: &Ctx, caller: &User, id: PostId) -> Result<PostView> {
 pub async fn unlike(ctx: &Ctx, caller: &User, id: PostId) -> Result<PostView> {
     let (ctx, caller) = (ctx.clone(), caller.id);
     crate::to_the_end(async move {
+        posts::get(&ctx, Some(caller), id).await?;
+        let changed = queries::delete(&ctx.db, caller, id).await?;
         let post = posts::get(&ctx, Some(caller), id).await?;
-        if !queries::delete(&ctx.db, caller, id).await? {
-            return Ok(post);
+        if changed {
+            posts::announce_counts(&ctx, &post).await;
         }
-        let post = posts::get(&ctx, Some(caller), id).await?;
-        posts::announce_counts(&ctx, &post).await;
         Ok(post)
     })
     .await

@@ -103,6 +103,9 @@ impl From<Row> for PostView {
 
 /// The one SELECT behind every reading query: `$1` is the viewer or NULL, `$tail` says which entries (`e`; `p` is the
 /// post an entry shows, which is another one for a repost). Between people with a block, in either direction, nothing is shown.
+///
+/// What the viewer has done is looked up post by post. As EXISTS, PostgreSQL would rather read everything that the viewer
+/// has ever liked.
 macro_rules! select_posts {
     ($viewer:expr, $tail:literal $(, $value:expr)* $(,)?) => {
         sqlx::query_as!(
@@ -115,10 +118,11 @@ macro_rules! select_posts {
                       answered_user.username AS "reply_to_username?",
                       c.likes AS "likes?", c.reposts AS "reposts?", c.replies AS "replies?",
                       $1::bigint IS NOT NULL AS "has_viewer!",
-                      EXISTS (SELECT FROM likes l WHERE l.post_id = p.id AND l.user_id = $1) AS "liked!",
-                      EXISTS (SELECT FROM posts r WHERE r.repost_of = p.id AND r.user_id = $1 AND r.deleted_at IS NULL)
-                          AS "reposted!",
-                      EXISTS (SELECT FROM bookmarks k WHERE k.post_id = p.id AND k.user_id = $1) AS "bookmarked!",
+                      (SELECT true FROM likes l WHERE l.post_id = p.id AND l.user_id = $1 LIMIT 1) IS NOT NULL AS "liked!",
+                      (SELECT true FROM posts r WHERE r.repost_of = p.id AND r.user_id = $1 AND r.deleted_at IS NULL LIMIT 1)
+                          IS NOT NULL AS "reposted!",
+                      (SELECT true FROM bookmarks k WHERE k.post_id = p.id AND k.user_id = $1 LIMIT 1) IS NOT NULL
+                          AS "bookmarked!",
                       a.status AS "status?: Status", a.polarity AS "polarity?: Polarity", a.score AS "score?",
                       a.confidence AS "confidence?", a.safety AS "safety?: Safety", a.topics AS "topics?",
                       a.explanation AS "explanation?", a.model AS "model?",

@@ -46,12 +46,12 @@ pub async fn repost(ctx: &Ctx, caller: &User, id: PostId) -> Result<PostView> {
 pub async fn unrepost(ctx: &Ctx, caller: &User, id: PostId) -> Result<PostView> {
     let (ctx, caller) = (ctx.clone(), caller.id);
     crate::to_the_end(async move {
+        get(&ctx, Some(caller), id).await?;
+        let changed = writing::unrepost(&ctx.db, caller, id).await?;
         let post = get(&ctx, Some(caller), id).await?;
-        if !writing::unrepost(&ctx.db, caller, id).await? {
-            return Ok(post);
+        if changed {
+            announce_counts(&ctx, &post).await;
         }
-        let post = get(&ctx, Some(caller), id).await?;
-        announce_counts(&ctx, &post).await;
         Ok(post)
     })
     .await

@@ -53,19 +53,25 @@ pub async fn sign_up(ctx: &Ctx, new: NewUser) -> Result<User> {
 /// The account `id`.
 ///
 /// # Errors
-/// [`Error::NotFound`].
-pub async fn get(ctx: &Ctx, id: UserId) -> Result<User> {
-    queries::find(&ctx.db, id)
+/// [`Error::NotFound`], also when its owner blocks the viewer, who is not to know.
+pub async fn get(ctx: &Ctx, viewer: Option<UserId>, id: UserId) -> Result<User> {
+    queries::find(&ctx.db, viewer, id)
         .await?
         .ok_or(Error::NotFound("user"))
 }
 
-/// Accounts, newest first, below the id `before`.
+/// Accounts, newest first, below the id `before`; without those with a block between them and the viewer.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn list(ctx: &Ctx, before: Option<i64>, limit: Limit) -> Result<Page<User>> {
-    let rows = queries::list(&ctx.db, before.unwrap_or(i64::MAX), limit.probe()).await?;
+pub async fn list(
+    ctx: &Ctx,
+    viewer: Option<UserId>,
+    before: Option<i64>,
+    limit: Limit,
+) -> Result<Page<User>> {
+    let before = before.unwrap_or(i64::MAX);
+    let rows = queries::list(&ctx.db, viewer, before, limit.probe()).await?;
     Ok(Page::from_probe(rows, limit, |user| user.id.0))
 }
 
@@ -74,7 +80,7 @@ async fn own(ctx: &Ctx, caller: &Session, id: UserId) -> Result<()> {
     if caller.user.id == id {
         return Ok(());
     }
-    get(ctx, id).await?;
+    get(ctx, Some(caller.user.id), id).await?;
     Err(Error::Forbidden("this account is somebody else's"))
 }
 

@@ -21,10 +21,18 @@ pub(super) async fn insert(
     .await
 }
 
-pub(super) async fn find(db: impl PgExecutor<'_>, id: UserId) -> sqlx::Result<Option<User>> {
+/// The account, unless it blocks the viewer.
+pub(super) async fn find(
+    db: impl PgExecutor<'_>,
+    viewer: Option<UserId>,
+    id: UserId,
+) -> sqlx::Result<Option<User>> {
     sqlx::query_as!(
         User,
-        r#"SELECT id AS "id: UserId", username FROM users WHERE id = $1 AND deleted_at IS NULL"#,
+        r#"SELECT id AS "id: UserId", username FROM users
+           WHERE id = $2 AND deleted_at IS NULL
+               AND NOT EXISTS (SELECT 1 FROM blocks WHERE blocker_id = users.id AND blocked_id = $1)"#,
+        viewer.map(|id| id.0),
         id.0
     )
     .fetch_optional(db)
@@ -33,13 +41,18 @@ pub(super) async fn find(db: impl PgExecutor<'_>, id: UserId) -> sqlx::Result<Op
 
 pub(super) async fn list(
     db: impl PgExecutor<'_>,
+    viewer: Option<UserId>,
     before: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<User>> {
     sqlx::query_as!(
         User,
         r#"SELECT id AS "id: UserId", username FROM users
-           WHERE deleted_at IS NULL AND id < $1 ORDER BY id DESC LIMIT $2"#,
+           WHERE deleted_at IS NULL AND id < $2
+               AND NOT EXISTS (SELECT 1 FROM blocks WHERE blocker_id = users.id AND blocked_id = $1)
+               AND NOT EXISTS (SELECT 1 FROM blocks WHERE blocker_id = $1 AND blocked_id = users.id)
+           ORDER BY id DESC LIMIT $3"#,
+        viewer.map(|id| id.0),
         before,
         limit
     )

@@ -7,6 +7,9 @@
 
 mod accounts;
 mod analysis;
+mod conversation;
+mod deeds;
+mod exports;
 mod feed;
 mod insights;
 mod jobs;
@@ -16,7 +19,11 @@ mod llm_openai;
 mod llm_openai_faults;
 mod llm_openai_server;
 mod llm_shared;
+mod notifications;
+mod people;
+mod profiles;
 mod reanalysis;
+mod relations;
 mod search;
 mod stale;
 mod statements;

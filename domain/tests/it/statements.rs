@@ -3,15 +3,19 @@
 
 use std::{
     fmt::Debug,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use tracing::{
-    Event, Metadata, Subscriber,
+    Dispatch, Event, Metadata, Subscriber,
     field::{Field, Visit},
     span,
     subscriber::DefaultGuard,
 };
+
+/// A second subscriber that stays. With a single one, tracing asks the subscriber of whatever thread comes by first
+/// whether anybody wants an event, and the thread of another test has none: the event would be lost to all.
+static ANOTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Watcher(Arc::default())));
 
 /// What was said to PostgreSQL since [`Statements::watch`].
 pub struct Statements {
@@ -22,6 +26,7 @@ pub struct Statements {
 impl Statements {
     /// Starts to count.
     pub fn watch() -> Self {
+        LazyLock::force(&ANOTHER);
         let seen = Arc::default();
         let watcher = Watcher(Arc::clone(&seen));
         Self {

@@ -7,6 +7,8 @@
     reason = "tests have nobody to report to but their own output"
 )]
 
+pub mod browser;
+
 use std::{
     path::PathBuf,
     process::Stdio,
