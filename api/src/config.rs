@@ -56,6 +56,12 @@ pub struct ServeConfig {
     /// How long a stop waits for requests under way, in seconds.
     #[arg(long, env, default_value_t = 20, value_parser = clap::value_parser!(u64).range(0..=600))]
     pub api_shutdown_seconds: u64,
+    /// The most live streams (Server-Sent Events and WebSockets) this replica holds open; 0 lets none in.
+    #[arg(long, env, default_value_t = 10_000)]
+    pub api_live_streams: usize,
+    /// The most live streams of one user (or address, when not logged in) on this replica.
+    #[arg(long, env, default_value_t = 20)]
+    pub api_live_streams_per_caller: usize,
     /// Addresses of the proxies before this API, whose X-Forwarded-For and X-Forwarded-Proto are believed.
     #[arg(long, env, value_delimiter = ',', default_value = "127.0.0.1,::1")]
     pub trusted_proxies: Vec<IpAddr>,

@@ -5,12 +5,14 @@
 //!
 //! [`routes`] is the whole URL table, [`extract`] what handlers take (who is calling, bodies, ids), [`status`] the
 //! only map from the domain's errors to status codes, [`native`] the dialect of `/api/*` with one file per resource,
-//! [`middleware`] what every request passes through, [`openapi`] the document, [`health`] the probes, [`startup`] the
+//! [`live`] the streams of
+//! what happens, [`middleware`] what every request passes through, [`openapi`] the document, [`health`] the probes, [`startup`] the
 //! server.
 
 pub mod config;
 pub mod extract;
 pub mod health;
+pub mod live;
 pub mod middleware;
 pub mod native;
 pub mod openapi;

@@ -14,6 +14,7 @@ use utoipa_actix_web::AppExt as _;
 
 use crate::{
     extract::COOKIE,
+    live,
     problem::{CONTENT_TYPE, FieldError, ProblemBody},
     routes,
 };
@@ -26,7 +27,14 @@ use crate::{
             Every error has the shape `Problem`. Every answer carries `x-request-id`, which may be sent along to \
             choose it."
     ),
-    components(schemas(ProblemBody, FieldError)),
+    components(schemas(
+        ProblemBody,
+        FieldError,
+        live::PostsData,
+        live::VerdictData,
+        live::CountsData,
+        live::NotificationData
+    )),
     modifiers(&Security)
 )]
 struct Base;
@@ -118,6 +126,8 @@ responses! {
     LoginNeeded { 401 => "Not logged in, or not with the right password" }
     /// What a call on somebody else's things answers.
     NotYours { 403 => "It is somebody else's" }
+    /// What a page of another site is answered.
+    ForeignOrigin { 403 => "A page of another origin asks" }
     /// What a call on a thing that is not there answers.
     NoSuch { 404 => "There is no such thing" }
     /// What following somebody whom one blocks answers.

@@ -1,7 +1,7 @@
 //! The one shape of every error body: RFC 9457 problem details with the `message` that the Node service's clients
 //! read.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use actix_web::{
     HttpResponse, ResponseError,
@@ -93,6 +93,14 @@ impl Problem {
         self
     }
 
+    /// The same, saying when to come back.
+    #[must_use]
+    pub fn after(mut self, wait: Duration) -> Self {
+        // Rounded up: who comes back at the second given must not be too early.
+        self.retry_after = Some(wait.as_millis().div_ceil(1000).try_into().unwrap_or(60));
+        self
+    }
+
     /// A 422 for one field.
     #[must_use]
     pub fn field(field: impl Into<Cow<'static, str>>, rule: impl Into<Cow<'static, str>>) -> Self {
@@ -169,9 +177,9 @@ impl From<domain::Error> for Problem {
             _ => (error.to_string().into(), None),
         };
         let mut problem = Self::new(status, message);
-        // Rounded up: who comes back at the second given must not be too early.
-        problem.retry_after =
-            retry_after.map(|wait| wait.as_millis().div_ceil(1000).try_into().unwrap_or(60));
+        if let Some(wait) = retry_after {
+            problem = problem.after(wait);
+        }
         if let Error::Invalid(violations) = error {
             problem.body.errors = violations
                 .into_iter()

@@ -1,6 +1,6 @@
 //! The whole URL table, what handlers are given, and the answers to URLs that are not in the table.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError as _,
@@ -13,9 +13,10 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     health,
+    live::{Hub, sse, websocket},
     native::{
         auth, bookmarks, conversation, exports, insights, likes, notifications, posts, profiles,
-        relations, reposts, search, sessions, trends, users,
+        relations, reposts, search, sessions, timelines, trends, users,
     },
     problem::Problem,
 };
@@ -35,6 +36,8 @@ pub struct State {
     pub content_max_characters: usize,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Live streams.
+    pub live: Arc<Hub>,
 }
 
 /// Everything that is served and documented. Paths without a parameter stand before those with one.
@@ -59,6 +62,7 @@ pub fn table(config: &mut ServiceConfig<'_>) {
         .service(posts::read)
         .service(posts::update)
         .service(posts::remove)
+        .service(timelines::home)
         .service(users::sign_up)
         .service(users::list)
         .service(profiles::by_name)
@@ -92,6 +96,8 @@ pub fn table(config: &mut ServiceConfig<'_>) {
         .service(auth::login_status)
         .service(sessions::list)
         .service(sessions::end)
+        .service(sse::stream)
+        .service(websocket::socket)
         .service(health::livez)
         .service(health::readyz);
 }

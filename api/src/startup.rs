@@ -1,16 +1,18 @@
 //! The server: put together, bound, run until stopped.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use actix_web::{
     App, HttpServer,
     dev::Server,
     http::StatusCode,
     middleware::{DefaultHeaders, from_fn},
+    rt::net::TcpStream,
     web::{self, Data, PathConfig, PayloadConfig, QueryConfig},
 };
 use anyhow::Context as _;
 use domain::{Ctx, auth::Tokens, llm::Llm, rate_limits::RateLimiter};
+use socket2::SockRef;
 use telemetry::http::{metrics, request_id, tracing_logger};
 use utoipa_actix_web::AppExt as _;
 use utoipa_swagger_ui::SwaggerUi;
@@ -18,6 +20,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::{
     config::ServeConfig,
     extract::MAX_BODY,
+    live::{Hub, Limits},
     middleware::{head::head_as_get, rate_limit::rate_limit},
     openapi,
     problem::Problem,
@@ -30,11 +33,17 @@ const OBSERVE: Duration = Duration::from_secs(5);
 /// request which is already on its way.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
+/// A client that takes nothing of what it was sent for so long has gone, whether it said so or not; NGINX gives its own
+/// clients as long (send_timeout). Without it a live stream that was dropped as too slow would keep its connection and
+/// its memory as long as the kernel tries, a quarter of an hour.
+const UNREAD: Duration = Duration::from_secs(30);
+
 /// A server that is bound and not yet running.
 pub struct Application {
     server: Server,
     address: SocketAddr,
     ctx: Ctx,
+    live: Arc<Hub>,
 }
 
 impl Application {
@@ -52,7 +61,13 @@ impl Application {
         // One pool for each thread and one for what the replica does beside serving.
         let database = config.database.divided(threads + 1);
         let ctx = Ctx::new(&database, &config.redis, &config.cache, &registry)?;
+        let limits = Limits {
+            streams: config.api_live_streams,
+            per_caller: config.api_live_streams_per_caller,
+        };
+        let live = Arc::new(Hub::new(limits, ctx.clock, &registry)?);
         let state = State {
+            live: Arc::clone(&live),
             tokens: Tokens::new(&config.auth)?,
             llm: Llm::new(&config.llm, ctx.redis.clone(), &registry)?,
             limiter: RateLimiter::new(ctx.redis.clone(), &config.rate_limits, &registry)?,
@@ -104,6 +119,12 @@ impl Application {
                 .wrap(from_fn(request_id))
                 .wrap(metrics.clone())
         })
+        .on_connect(|connection, _| {
+            if let Some(stream) = connection.downcast_ref::<TcpStream>() {
+                // A socket that does not take it is closing already.
+                let _never_mind = SockRef::from(stream).set_tcp_user_timeout(Some(UNREAD));
+            }
+        })
         .keep_alive(KEEP_ALIVE)
         .backlog(4096)
         .shutdown_timeout(config.api_shutdown_seconds)
@@ -121,6 +142,7 @@ impl Application {
             server: server.run(),
             address,
             ctx,
+            live,
         })
     }
 
@@ -149,13 +171,18 @@ impl Application {
         tracing::info!(address = %self.address, "the API is listening");
         let handle = self.server.handle();
         let observer = tokio::spawn(observe(self.ctx.clone()));
+        let hub = tokio::spawn(Arc::clone(&self.live).run(self.ctx.clone()));
+        let live = self.live;
         tokio::spawn(async move {
             stop.await;
             tracing::info!("stopping: finishing what is under way");
+            // Streams have no end of their own, for which a stop could wait.
+            live.stop();
             handle.stop(true).await;
         });
         self.server.await?;
         observer.abort();
+        hub.abort();
         self.ctx.db.close().await;
         tracing::info!("stopped");
         Ok(())

@@ -59,6 +59,16 @@ pub struct CacheConfig {
     pub cache_active: bool,
 }
 
+/// Home timelines.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Home timelines")]
+pub struct TimelineConfig {
+    /// Posts of accounts with more followers than this are not written to their followers' timelines; those who read
+    /// look for them. An account that has once had so many stays that way.
+    #[arg(long, env, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub timeline_fanout_max_followers: u32,
+}
+
 /// What a post may be.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Posts")]

@@ -23,6 +23,7 @@
 //! | [`exports`] | all that is stored of a person, for that person |
 //! | [`auth`] | passwords, tokens, sessions |
 //! | [`live`] | events for whoever is looking |
+//! | [`timelines`] | home: what those write whom one follows |
 //!
 //! Around them: [`error`], [`ids`], [`page`], [`clock`], [`config`]; [`db`] and [`redis`] (connections), [`cache`]
 //! (what caches count), [`jobs`] (hints for the workers), [`rate_limits`], [`llm`] (the client of the language
@@ -76,6 +77,7 @@ use crate::{
     jobs::Jobs,
     posts::cache::FeedCache,
     redis::Redis,
+    timelines::HomeLists,
 };
 
 /// What every use case works with; cheap to clone.
@@ -87,6 +89,8 @@ pub struct Ctx {
     pub redis: Redis,
     /// The feed's pages.
     pub feed: Arc<FeedCache>,
+    /// Home timelines' lists.
+    pub home: Arc<HomeLists>,
     /// Hints for the workers.
     pub jobs: Jobs,
     /// Hashes and checks passwords.
@@ -115,6 +119,7 @@ impl Ctx {
         let clock = Clock::System;
         let metrics = CacheMetrics::new(registry)?;
         Ok(Self {
+            home: Arc::new(HomeLists::new(redis.clone(), cache, metrics.clone())),
             feed: Arc::new(FeedCache::new(redis.clone(), cache, clock, metrics)),
             jobs: Jobs::new(redis.clone(), registry)?,
             passwords: Passwords::new()?,

@@ -11,10 +11,12 @@ use std::{
 };
 
 use deadpool_redis::redis::{
-    Client, IntoConnectionInfo as _,
-    aio::{ConnectionManager, ConnectionManagerConfig},
+    AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion,
+    PushInfo, RedisResult,
+    aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection},
 };
 use secrecy::ExposeSecret as _;
+use tokio::sync::mpsc;
 
 use crate::config::RedisConfig;
 
@@ -28,6 +30,22 @@ const REST: Duration = Duration::from_millis(500);
 #[derive(Debug, thiserror::Error)]
 #[error("Redis is not available: {0}")]
 pub struct RedisDown(pub String);
+
+/// A connection that hears what is published on a channel, until it is lost.
+pub(crate) struct Subscription {
+    connection: MultiplexedConnection,
+    /// What Redis says unasked; of kind `Disconnection` when the connection is lost.
+    pub pushes: mpsc::UnboundedReceiver<PushInfo>,
+}
+
+impl Subscription {
+    /// Whether the connection is still one.
+    pub async fn ping(&mut self) -> RedisResult<()> {
+        deadpool_redis::redis::cmd("PING")
+            .exec_async(&mut self.connection)
+            .await
+    }
+}
 
 /// A handle to Redis; clones share one connection.
 #[derive(Clone)]
@@ -81,11 +99,30 @@ impl Redis {
         Ok(connection)
     }
 
-    fn manager(
-        config: &RedisConfig,
-        options: ConnectionManagerConfig,
-    ) -> anyhow::Result<ConnectionManager> {
-        let info = match &config.redis_url {
+    /// A connection of its own that is subscribed to a channel, for which the third version of the protocol is needed
+    /// (Redis 6).
+    ///
+    /// # Errors
+    /// When Redis cannot be reached now.
+    pub(crate) async fn subscribe(&self, channel: &str) -> anyhow::Result<Subscription> {
+        let info = Self::address(&self.config)?;
+        let settings = info.redis_settings().clone();
+        let info = info.set_redis_settings(settings.set_protocol(ProtocolVersion::RESP3));
+        let (tell, pushes) = mpsc::unbounded_channel();
+        let patience = Some(Duration::from_secs(2));
+        let options = AsyncConnectionConfig::new()
+            .set_connection_timeout(patience)
+            .set_response_timeout(patience)
+            .set_push_sender(tell);
+        let mut connection = Client::open(info)?
+            .get_multiplexed_async_connection_with_config(&options)
+            .await?;
+        connection.subscribe(channel).await?;
+        Ok(Subscription { connection, pushes })
+    }
+
+    fn address(config: &RedisConfig) -> anyhow::Result<ConnectionInfo> {
+        Ok(match &config.redis_url {
             Some(url) => url
                 .expose_secret()
                 .into_connection_info()
@@ -93,9 +130,15 @@ impl Redis {
                     anyhow::anyhow!("REDIS_URL is not an address of Redis (redis://…): {error}")
                 })?,
             None => (config.redis_host.as_str(), config.redis_port).into_connection_info()?,
-        };
+        })
+    }
+
+    fn manager(
+        config: &RedisConfig,
+        options: ConnectionManagerConfig,
+    ) -> anyhow::Result<ConnectionManager> {
         Ok(ConnectionManager::new_lazy_with_config(
-            Client::open(info)?,
+            Client::open(Self::address(config)?)?,
             options,
         )?)
     }

@@ -11,7 +11,7 @@ from .say import Trouble
 # Settings of the programs that a person may give to `make up`, by environment or on its command line.
 # Addresses, secrets and ports are not among them: those the stack sets itself.
 PASSED_NAMES = {"APP_ENV", "CACHE_ACTIVE", "CONTENT_MAX_CHARACTERS", "DATABASE_MAX_CONNECTIONS", "RATE_LIMITER", "RUST_BACKTRACE"}
-PASSED_PREFIXES = ("API_", "HF_", "LLM_", "LOG_", "RATE_LIMIT_", "WORKER_")
+PASSED_PREFIXES = ("API_", "HF_", "LLM_", "LOG_", "RATE_LIMIT_", "TIMELINE_", "WORKER_")
 OWN_NAMES = {"API_HOST", "API_PORT", "WORKER_HOST", "WORKER_PORT", "LLM_HOST", "LLM_PORT", "LLM_URL", "LLM_TEST_MODEL"}
 # What the API and the workers are told about the language model, which may be another server than llm-service.
 LLM_CLIENT_NAMES = ("LLM_API_", "LLM_BACKEND", "LLM_SHARE_SECONDS", "LLM_TIMEOUT_SECONDS", "LLM_URL")
@@ -37,7 +37,7 @@ def passed_settings():
 def settings_for(layout, kind):
     """Those of the passed settings that concern a kind of replica: a change of one then replaces no others, and
     a token for the model hub is not shown to the API."""
-    whose = {"API_": ("api",), "WORKER_": ("worker",), "LLM_": ("llm",), "HF_": ("llm",),
+    whose = {"API_": ("api",), "WORKER_": ("worker",), "TIMELINE_": ("worker",), "LLM_": ("llm",), "HF_": ("llm",),
              **{name: ("api", "worker") for name in LLM_CLIENT_NAMES}}
     chosen = {}
     for name, value in layout.settings.get("passed", {}).items():

@@ -113,7 +113,7 @@ impl RootSpanBuilder for RequestSpan {
 }
 
 /// The HTTP metrics middleware: `http_requests_total{route,method,status}` and
-/// `http_request_duration_seconds{…}`, routes by template, what matches no route as `UNKNOWN`. It also answers
+/// `http_request_duration_seconds{…}`, routes by template, what matches no route as `UNKNOWN`, live streams left out. It also answers
 /// `GET /metrics` with everything in `registry`. Build it once per server, outside the worker factory.
 ///
 /// # Errors
@@ -123,6 +123,9 @@ pub fn metrics(registry: &Registry) -> anyhow::Result<PrometheusMetrics> {
         .registry(registry.clone())
         .endpoint("/metrics")
         .exclude("/metrics")
+        // A live stream is as long as somebody listens; that is no latency. It has figures of its own.
+        .exclude("/api/stream")
+        .exclude("/api/ws")
         .buckets(&LATENCY_BUCKETS)
         .mask_unmatched_patterns("UNKNOWN")
         .metrics_configuration(

@@ -3,7 +3,7 @@
 use std::{ffi::OsString, net::IpAddr};
 
 use clap::{Args, Parser, Subcommand};
-use domain::config::{CacheConfig, DatabaseConfig, LlmConfig, RedisConfig};
+use domain::config::{CacheConfig, DatabaseConfig, LlmConfig, RedisConfig, TimelineConfig};
 use telemetry::LogConfig;
 
 /// Linnet's worker: takes every post to the language model and its verdict back into the database.
@@ -88,6 +88,9 @@ pub struct ServeConfig {
     /// The feed cache, which verdicts make old; as in the API.
     #[command(flatten)]
     pub cache: CacheConfig,
+    /// Home timelines.
+    #[command(flatten)]
+    pub timelines: TimelineConfig,
     /// Logs.
     #[command(flatten)]
     pub log: LogConfig,

@@ -12,12 +12,14 @@
 //! | [`startup`] | puts a worker together, runs it, stops it |
 //! | [`monitor`] | listens to the queue, again and again |
 //! | [`jobs`] | what is done for a hint, one file per kind, and what is counted |
+//! | [`fanout`] | brings posts to home timelines |
 //! | [`sweeper`] | offers what is due, keeps the queue in shape and measures it |
 //! | [`schedule`] | computes trends and insights now and then |
 //! | [`http`] | metrics and probes |
 //! | [`outage`] | says once that something is away |
 
 pub mod config;
+pub mod fanout;
 pub mod http;
 pub mod jobs;
 pub mod monitor;

@@ -11,6 +11,7 @@ use domain::{Ctx, llm::Llm};
 
 use crate::{
     config::ServeConfig,
+    fanout::Bringer,
     http,
     jobs::analyze::{Analyzer, HOLD, Settings, Stop},
     monitor::Monitor,
@@ -29,6 +30,7 @@ pub struct Worker {
     monitor: Monitor,
     sweeper: Sweeper,
     schedule: Schedule,
+    bringer: Bringer,
     server: Server,
     address: SocketAddr,
     stop: Stop,
@@ -73,8 +75,10 @@ impl Worker {
             patience: HOLD + answer + HOLD + Duration::from_secs(30),
             stop: stop.begun.clone(),
         };
+        let max_followers = config.timelines.timeline_fanout_max_followers;
         Ok(Self {
             schedule: Schedule::new(ctx.clone(), Arc::clone(&database), &registry)?,
+            bringer: Bringer::new(ctx.clone(), max_followers, &registry)?,
             sweeper: Sweeper::new(ctx.clone(), llm, database),
             grace: Duration::from_secs(config.worker_shutdown_seconds),
             ctx,
@@ -104,13 +108,14 @@ impl Worker {
         let server = tokio::spawn(self.server);
         let sweeping = tokio::spawn(self.sweeper.run(self.stop.begun.clone()));
         let computing = tokio::spawn(self.schedule.run(self.stop.begun.clone()));
+        let bringing = tokio::spawn(self.bringer.run(self.stop.begun.clone()));
         let listening = tokio::spawn(self.monitor.run());
 
         signal.await;
         tracing::info!("the worker stops");
         self.stop.begun.cancel();
         let ended = async {
-            let _panicked = tokio::join!(sweeping, computing, listening);
+            let _panicked = tokio::join!(sweeping, computing, bringing, listening);
             self.analyzer.idle().await;
         };
         tokio::pin!(ended);

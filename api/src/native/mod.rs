@@ -15,6 +15,7 @@ pub mod relations;
 pub mod reposts;
 pub mod search;
 pub mod sessions;
+pub mod timelines;
 pub mod trends;
 pub mod users;
 

@@ -110,6 +110,8 @@ impl TestApp {
             api_port: 0,
             api_workers: 2,
             api_shutdown_seconds: 1,
+            api_live_streams: 10_000,
+            api_live_streams_per_caller: 20,
             trusted_proxies: vec![],
             database: testing::database().await,
             redis: testing::redis().await,

@@ -146,6 +146,13 @@ impl Request {
         self
     }
 
+    /// Sends it and leaves the body to be read as it comes, for two minutes at most.
+    pub async fn stream(self) -> reqwest::Response {
+        let what = format!("{} {}", self.method, self.path);
+        let response = self.inner.timeout(Duration::from_secs(120)).send().await;
+        response.unwrap_or_else(|error| panic!("{what}: no answer: {error:?}"))
+    }
+
     pub async fn send(self) -> Answer {
         let what = format!("{} {}", self.method, self.path);
         let response = self.inner.send().await;

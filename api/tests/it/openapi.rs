@@ -29,6 +29,11 @@ async fn whatever_is_documented_is_served() {
     for (path, item) in paths {
         for method in item.as_object().unwrap().keys() {
             let path = path.replace("{id}", "1").replace("{username}", "nobody");
+            calls += 1;
+            // Its answer has no end; it is in the tests of live streams.
+            if path == "/api/stream" {
+                continue;
+            }
             let request = app.client(0).request(&method.to_uppercase(), &path);
             let answer = request.send().await;
             // Of 404s only those that know what they miss.
@@ -37,11 +42,10 @@ async fn whatever_is_documented_is_served() {
                 status => status != 405,
             };
             assert!(served, "{method} {path}: {}", answer.text());
-            calls += 1;
         }
     }
     assert_eq!(
-        calls, 54,
+        calls, 57,
         "a new call needs a look at the tests of the contract"
     );
 }

@@ -4,7 +4,12 @@
 use std::time::Duration;
 
 use super::{Status, queries};
-use crate::{Ctx, Error, Result, ids::PostId, llm::Llm};
+use crate::{
+    Ctx, Error, Result,
+    ids::PostId,
+    live::{self, Event},
+    llm::Llm,
+};
 
 /// How often a text that changes while it is explained is explained anew before its author is left to finish.
 const TRIES: usize = 3;
@@ -36,7 +41,14 @@ pub async fn explain(ctx: &Ctx, llm: &Llm, id: PostId, request_id: String) -> Re
             }
             let verdict = llm.explain(&post.content, &request_id).await?;
             if queries::explain(&ctx.db, id, post.revision, &verdict).await? {
-                ctx.feed.bump().await;
+                let event = Event::Analysis {
+                    post: id,
+                    author: post.author,
+                };
+                tokio::join!(
+                    ctx.feed.bump(),
+                    live::publish(&ctx, std::slice::from_ref(&event))
+                );
                 return Ok(verdict.explanation);
             }
             // Somebody else's explanation came first, or the text has changed or gone: look again.

@@ -23,8 +23,9 @@ use sqlx::{Postgres, Transaction};
 
 use crate::{
     Ctx, Result,
-    ids::PostId,
+    ids::{PostId, UserId},
     jobs::{AnalyzePost, MAX_HINTS},
+    live::{self, Event},
 };
 
 /// Failures after which a post is given up (`dead`). With [`RETRY_BASE`] the last comes about four minutes after
@@ -187,8 +188,8 @@ pub async fn finish(
     verdict: &Verdict,
 ) -> Result<Option<Finished>> {
     let row = queries::finish(&ctx.db, job, owner, verdict).await?;
-    if row.is_some() {
-        ctx.feed.bump_soon();
+    if let Some(row) = &row {
+        changed(ctx, job.post_id, row.author).await;
     }
     Ok(row.map(|row| match row.again {
         true => Finished::Again,
@@ -209,18 +210,25 @@ pub async fn fail(
 ) -> Result<Option<Failure>> {
     let error: String = error.chars().take(ERROR_CHARACTERS).collect();
     let row = queries::fail(&ctx.db, job, owner, &error, MAX_ATTEMPTS, RETRY_BASE).await?;
-    let failure = row.map(|row| Failure {
+    if let Some(row) = &row
+        && row.status == Status::Dead
+    {
+        changed(ctx, job.post_id, row.author).await;
+    }
+    Ok(row.map(|row| Failure {
         fate: match row.status {
             Status::Dead => Fate::Dead,
             _ if row.waits => Fate::Waits,
             _ => Fate::Keeps,
         },
         attempts: row.attempts,
-    });
-    if failure.is_some_and(|failure| failure.fate == Fate::Dead) {
-        ctx.feed.bump_soon();
-    }
-    Ok(failure)
+    }))
+}
+
+/// What follows a COMMIT that changed what is shown of a post's analysis.
+async fn changed(ctx: &Ctx, post: PostId, author: UserId) {
+    ctx.feed.bump_soon();
+    live::publish(ctx, &[Event::Analysis { post, author }]).await;
 }
 
 /// Gives a claimed post back because the model is away or the worker stops; that is no failure of the post's. It

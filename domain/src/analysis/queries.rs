@@ -7,7 +7,10 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgExecutor, PgPool, Postgres, Transaction};
 
 use super::{Verdict, model::Status};
-use crate::{ids::PostId, jobs::AnalyzePost};
+use crate::{
+    ids::{PostId, UserId},
+    jobs::AnalyzePost,
+};
 
 pub(super) struct ClaimedRow {
     pub content: String,
@@ -15,11 +18,13 @@ pub(super) struct ClaimedRow {
 }
 
 pub(super) struct FinishedRow {
+    pub author: UserId,
     pub again: bool,
     pub seconds: f64,
 }
 
 pub(super) struct FailedRow {
+    pub author: UserId,
     pub status: Status,
     pub attempts: i32,
     pub waits: bool,
@@ -40,6 +45,7 @@ pub(crate) struct Depth {
 }
 
 pub(super) struct ExplainedRow {
+    pub author: UserId,
     pub content: String,
     pub revision: i32,
     pub status: Option<Status>,
@@ -191,7 +197,8 @@ pub(super) async fn finish(
            WHERE post_id = $1 AND revision = $2
              AND (status = 'pending' OR stale_since IS NOT NULL AND lease_owner = $12)
            -- The inner SELECT reads the row as it was before this statement.
-           RETURNING (SELECT b.status = 'done' FROM post_analysis b WHERE b.post_id = $1) AS "again!",
+           RETURNING (SELECT p.user_id FROM posts p WHERE p.id = $1) AS "author!: UserId",
+                     (SELECT b.status = 'done' FROM post_analysis b WHERE b.post_id = $1) AS "again!",
                      extract(epoch FROM now() - pending_since)::float8 AS "seconds!""#,
         job.post_id.0,
         job.revision,
@@ -232,7 +239,8 @@ pub(super) async fn fail(
            FROM (SELECT 0.75 + random() / 2 AS jitter) AS chance
            WHERE post_id = $1 AND revision = $2 AND lease_owner = $3
            AND (status = 'pending' OR stale_since IS NOT NULL)
-           RETURNING status AS "status: Status", attempts,
+           RETURNING (SELECT p.user_id FROM posts p WHERE p.id = $1) AS "author!: UserId",
+                     status AS "status: Status", attempts,
                      (status = 'pending' OR stale_since IS NOT NULL) AS "waits!""#,
         job.post_id.0,
         job.revision,
@@ -305,7 +313,7 @@ pub(super) async fn depth(db: impl PgExecutor<'_>) -> sqlx::Result<Depth> {
 pub(super) async fn explained(db: &PgPool, id: PostId) -> sqlx::Result<Option<ExplainedRow>> {
     sqlx::query_as!(
         ExplainedRow,
-        r#"SELECT p.content, p.revision, a.status AS "status?: Status", a.explanation AS "explanation?"
+        r#"SELECT p.user_id AS "author: UserId", p.content, p.revision, a.status AS "status?: Status", a.explanation AS "explanation?"
            FROM posts p
            JOIN users u ON u.id = p.user_id AND u.deleted_at IS NULL
            LEFT JOIN post_analysis a ON a.post_id = p.id AND a.revision = p.revision

@@ -26,7 +26,7 @@ const PURGE_BATCH: i64 = 1_000;
 pub struct Session {
     /// Who.
     pub user: User,
-    id: Uuid,
+    pub(crate) id: Uuid,
 }
 
 /// A login that worked.

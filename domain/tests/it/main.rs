@@ -27,4 +27,5 @@ mod relations;
 mod search;
 mod stale;
 mod statements;
+mod timelines;
 mod trends;

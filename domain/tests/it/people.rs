@@ -68,7 +68,7 @@ impl Ears {
 
     async fn line(&mut self) -> String {
         let line = tokio::time::timeout(Duration::from_secs(10), self.lines.next_line());
-        line.await.expect("nothing is said").unwrap().unwrap()
+        line.await.unwrap().unwrap().unwrap()
     }
 
     /// The next event.

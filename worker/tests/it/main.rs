@@ -9,6 +9,7 @@ mod llm;
 mod stack;
 
 mod backlog;
+mod fanout;
 mod judging;
 mod outages;
 mod schedule;

@@ -9,7 +9,7 @@ use std::{
 use domain::{
     Ctx,
     analysis::Status,
-    config::{CacheConfig, DatabaseConfig, RedisConfig},
+    config::{CacheConfig, DatabaseConfig, RedisConfig, TimelineConfig},
     testing::{self, posts as given},
     users::User,
 };
@@ -154,6 +154,9 @@ fn config(database: DatabaseConfig, redis: RedisConfig, llm: &FakeLlm) -> ServeC
         database,
         redis,
         cache: CacheConfig { cache_active: true },
+        timelines: TimelineConfig {
+            timeline_fanout_max_followers: 10_000,
+        },
         log: LogConfig {
             log_level: "info".into(),
             log_format: LogFormat::Pretty,
