@@ -12,4 +12,5 @@ mod backlog;
 mod fanout;
 mod judging;
 mod outages;
+mod schedule;
 mod stopping;
