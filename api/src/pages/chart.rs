@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 use domain::insights::{Day, Insights};
 
+use super::card::number;
+
 /// The picture's size, in units of its own.
 const WIDTH: f64 = 600.0;
 const HEIGHT: f64 = 120.0;
@@ -50,7 +52,7 @@ pub struct Chart {
     /// What they were about.
     pub topics: Vec<(String, i64)>,
     /// Likes, reposts and answers received, ever.
-    pub received: [i64; 3],
+    pub received: [String; 3],
 }
 
 fn date(day: &Day) -> String {
@@ -133,7 +135,8 @@ impl Chart {
                 totals.likes_received,
                 totals.reposts_received,
                 totals.replies_received,
-            ],
+            ]
+            .map(number),
         }
     }
 

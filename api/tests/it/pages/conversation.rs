@@ -184,7 +184,8 @@ async fn one_answers_and_the_conversation_is_on_one_page() {
     let page = browser.get(&format!("/posts/{answer}")).await.ok(200);
     let at = |words: &str| page.html.find(words).expect("the words");
     assert!(at("a question") < at("an answer"));
-    page.shows("Reply to @ada");
+    page.hides("Reply to @ada");
+    browser.get("/?feed=everyone").await.shows("Reply to @ada");
 }
 
 #[tokio::test]
