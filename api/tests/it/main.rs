@@ -12,6 +12,7 @@ mod app;
 mod bad_inputs;
 mod client;
 mod contract;
+mod conversation;
 mod document;
 mod explanation;
 mod exports;

@@ -10,8 +10,9 @@ pub use model::{Day, Insights, TopicCount, Totals};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
 
-use crate::{Ctx, Error, Result, schedules, users::User};
+use crate::{Ctx, Error, Result, ids::UserId, schedules, users::User};
 
 /// How many days are shown, in UTC, today among them.
 pub const DAYS: u32 = 30;
@@ -84,4 +85,9 @@ async fn mark(ctx: &Ctx) -> Result<()> {
     queries::mark(&mut tx, since).await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// Forgets the figures of an account that is marked as deleted, as part of its deletion.
+pub(crate) async fn remove(tx: &mut PgConnection, id: UserId) -> Result<()> {
+    Ok(queries::forget_gone(tx, &[id]).await?)
 }

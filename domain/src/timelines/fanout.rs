@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use deadpool_redis::redis::aio::ConnectionManager;
 
 use super::{
-    lists::Batch,
+    lists::{Batch, Part},
     queries::{self, Waiting},
 };
 use crate::{
@@ -20,7 +20,7 @@ const POSTS: i64 = 500;
 /// About as many entries for lists in one transaction, which is then over in a fraction of a second.
 const PUSHES: i64 = 50_000;
 /// Entries in one call of Redis, which serves nobody else meanwhile: about a millisecond.
-const CALL: usize = 1_000;
+const CALL: usize = 500;
 
 /// What one step has brought.
 #[derive(Debug, Default)]
@@ -135,16 +135,21 @@ impl FanOut {
         connection: &mut ConnectionManager,
         lists: &HashMap<i64, Vec<i64>>,
     ) -> deadpool_redis::redis::RedisResult<u64> {
-        let (mut batch, mut pushes) = (Batch::default(), 0);
+        let entries = || lists.values().flatten().copied();
+        let (Some(lowest), Some(highest)) = (entries().min(), entries().max()) else {
+            return Ok(0);
+        };
+        let batch = Batch::new(lowest, highest);
+        let (mut part, mut pushes) = (Part::default(), 0);
         for (reader, entries) in lists {
-            batch.add(&self.ctx.home, UserId(*reader), entries);
-            if batch.size >= CALL {
-                pushes += self.ctx.home.push(connection, &batch).await?;
-                batch = Batch::default();
+            part.add(&self.ctx.home, UserId(*reader), entries);
+            if part.size >= CALL {
+                pushes += self.ctx.home.push(connection, &batch, &part).await?;
+                part = Part::default();
             }
         }
-        if batch.size > 0 {
-            pushes += self.ctx.home.push(connection, &batch).await?;
+        if part.size > 0 {
+            pushes += self.ctx.home.push(connection, &batch, &part).await?;
         }
         Ok(pushes)
     }

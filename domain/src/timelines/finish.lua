@@ -1,4 +1,4 @@
--- Stores a list that has been made, together with what has been pushed meanwhile. KEYS: the list. ARGV: the mark, the most
+-- Stores a list that has been made, together with what has been pushed meanwhile. KEYS: the list, the high-water mark. ARGV: the mark, the most
 -- that a list holds, seconds to live; then the entries, newest first. Answers 0 when the list has been dropped or
 -- somebody else makes it by now.
 if redis.call('LINDEX', KEYS[1], -1) ~= ARGV[1] then return 0 end
@@ -12,4 +12,9 @@ end
 redis.call('DEL', KEYS[1])
 redis.call('RPUSH', KEYS[1], unpack(merged))
 redis.call('EXPIRE', KEYS[1], ARGV[3])
+-- It may hold entries that have not been pushed yet (push.lua).
+local mark = redis.call('HGET', KEYS[2], 'id')
+if not mark or tonumber(mark) < tonumber(merged[1]) then
+  redis.call('HSET', KEYS[2], 'id', merged[1], 'batch', '')
+end
 return 1

@@ -64,16 +64,35 @@ pub(super) enum Look {
     Unknown,
 }
 
-/// What one [`HomeLists::push`] is to bring, flat, as its script takes it.
-#[derive(Default)]
+/// Entries that are brought together, in as many calls as it takes.
 pub(super) struct Batch {
-    keys: Vec<String>,
-    entries: Vec<i64>,
-    /// How many entries for how many lists.
-    pub size: usize,
+    /// The oldest of all.
+    pub lowest: i64,
+    /// The newest of all.
+    pub highest: i64,
+    name: u64,
 }
 
 impl Batch {
+    pub fn new(lowest: i64, highest: i64) -> Self {
+        Self {
+            lowest,
+            highest,
+            name: rand::random(),
+        }
+    }
+}
+
+/// What one [`HomeLists::push`] is to bring, flat, as its script takes it.
+#[derive(Default)]
+pub(super) struct Part {
+    keys: Vec<String>,
+    entries: Vec<i64>,
+    /// How many entries for lists.
+    pub size: usize,
+}
+
+impl Part {
     /// `ids`, the oldest first, for one reader's list.
     pub fn add(&mut self, lists: &HomeLists, reader: UserId, ids: &[i64]) {
         self.keys.push(lists.key(reader));
@@ -112,6 +131,11 @@ impl HomeLists {
 
     fn key(&self, reader: UserId) -> String {
         self.redis.key(&format!("tl:{reader}"))
+    }
+
+    /// Where it is kept above what no list has an entry.
+    fn mark(&self) -> String {
+        self.redis.key("tl:mark")
     }
 
     /// The newest `count` entries below `before` of somebody's list, which is kept for another week.
@@ -173,6 +197,7 @@ impl HomeLists {
     /// it was forgotten in between, or Redis is down.
     pub(super) async fn finish(&self, reader: UserId, mark: i64, ids: &[i64], is_all: bool) {
         let mut call = self.finish.key(self.key(reader));
+        call.key(self.mark());
         call.arg(mark).arg(MOST).arg(KEPT).arg(ids);
         if is_all {
             call.arg(0);
@@ -191,12 +216,15 @@ impl HomeLists {
         &self,
         connection: &mut ConnectionManager,
         batch: &Batch,
+        part: &Part,
     ) -> redis::RedisResult<u64> {
-        let mut call = self.push.prepare_invoke();
-        for key in &batch.keys {
+        let mut call = self.push.key(self.mark());
+        for key in &part.keys {
             call.key(key);
         }
-        call.arg(MOST).arg(LEFT).arg(&batch.entries);
+        call.arg(MOST).arg(LEFT);
+        call.arg(batch.lowest).arg(batch.highest).arg(batch.name);
+        call.arg(&part.entries);
         call.invoke_async(connection).await
     }
 

@@ -10,7 +10,7 @@ use crate::{
     auth::{self, Password, Session},
     error::breaches,
     ids::UserId,
-    notifications,
+    insights, notifications,
     page::{Limit, Page},
     posts, relations, timelines,
 };
@@ -136,6 +136,7 @@ pub async fn delete(ctx: &Ctx, caller: &Session, id: UserId) -> Result<User> {
         auth::end_all_sessions(&mut tx, id).await?;
         relations::remove_all(&mut tx, id).await?;
         notifications::remove_all(&mut tx, id).await?;
+        insights::remove(&mut tx, id).await?;
         posts::delete_all_of(&mut tx, id).await?;
         tx.commit().await?;
         tokio::join!(ctx.feed.bump(), timelines::forget(&ctx, id));

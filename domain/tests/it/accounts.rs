@@ -7,6 +7,7 @@ use domain::{
     auth::{self, LIFETIME, Password, Session},
     clock::Clock,
     ids::UserId,
+    insights,
     notifications::{self, Kind, Notice},
     relations,
     testing::{self, posts as given},
@@ -162,6 +163,9 @@ async fn traces(ctx: &Ctx, id: UserId) -> i64 {
               + (SELECT count(*) FROM blocks WHERE blocker_id = $1 OR blocked_id = $1)
               + (SELECT count(*) FROM mutes WHERE muter_id = $1 OR muted_id = $1)
               + (SELECT count(*) FROM notifications WHERE user_id = $1 OR actor_id = $1)
+              + (SELECT count(*) FROM likes WHERE user_id = $1)
+              + (SELECT count(*) FROM bookmarks WHERE user_id = $1)
+              + (SELECT count(*) FROM user_insights WHERE user_id = $1)
               + (SELECT count(*) FROM posts WHERE user_id = $1 AND deleted_at IS NULL)",
     )
     .bind(id.0)
@@ -196,6 +200,16 @@ async fn accounts_go_with_all_that_ties_them_to_others_also_two_at_once() {
         .await
         .unwrap();
     let post = given::write(&ctx, &ada.user, "hello @bob @eve").await.id;
+    for who in [ada, bob] {
+        for statement in [
+            "INSERT INTO likes (user_id, post_id) VALUES ($1, $2)",
+            "INSERT INTO bookmarks (user_id, post_id) VALUES ($1, $2)",
+        ] {
+            let query = sqlx::query(statement).bind(who.user.id.0).bind(post.0);
+            query.execute(&ctx.db).await.unwrap();
+        }
+        insights::get(&ctx, &who.user).await.unwrap();
+    }
     let notices = [bob, eve].map(|to| Notice {
         to: to.user.id,
         actor: ada.user.id,
@@ -206,7 +220,7 @@ async fn accounts_go_with_all_that_ties_them_to_others_also_two_at_once() {
     notifications::notify(&mut tx, &notices).await.unwrap();
     tx.commit().await.unwrap();
     for gone in [ada, bob] {
-        assert!(traces(&ctx, gone.user.id).await > 5);
+        assert!(traces(&ctx, gone.user.id).await > 8);
     }
     let (one, other) = tokio::join!(
         users::delete(&ctx, ada, ada.user.id),

@@ -12,6 +12,7 @@ mod deeds;
 mod exports;
 mod feed;
 mod jobs;
+mod live;
 mod llm;
 mod llm_native;
 mod llm_openai;

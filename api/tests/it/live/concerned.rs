@@ -1,9 +1,10 @@
 //! What happens to a post: told to its author and to whoever watches it.
 
+use domain::analysis::Verdict;
 use serde_json::json;
 
-use super::{counts, reader::Stream, replicas};
-use crate::app::verdict;
+use super::{counts, hearing, reader::Stream, replicas};
+use crate::{app::verdict, model::Model};
 
 #[tokio::test]
 async fn a_verdict_reaches_the_author_and_those_who_watch() {
@@ -35,6 +36,28 @@ async fn a_verdict_reaches_the_author_and_those_who_watch() {
         assert_eq!(data["analysis"]["status"], "dead");
         assert_eq!(data["analysis"]["error"], "the model fell over");
     }
+}
+
+#[tokio::test]
+async fn an_explanation_is_told_when_it_comes() {
+    let explained = Verdict {
+        explanation: "It is merry.".into(),
+        ..verdict()
+    };
+    let model = Model::start(200, json!({"verdicts": [explained]}));
+    let app = hearing(model.app(2).await, 2).await;
+    let bob = app.member("bob").await;
+    let post = bob.write("hello").await;
+    app.judge(post, &verdict()).await;
+    let mut watcher = Stream::open(&app.client(1), &format!("?feed=none&posts={post}")).await;
+    let path = format!("/api/posts/{post}/explanation");
+    app.client(0).get(&path).await.ok(200);
+    let mut told = watcher.event("analysis").await;
+    if told["analysis"]["explanation"] == "" {
+        // The verdict itself was heard as late as that.
+        told = watcher.event("analysis").await;
+    }
+    assert_eq!(told["analysis"]["explanation"], "It is merry.");
 }
 
 #[tokio::test]
