@@ -75,6 +75,8 @@ pub struct Card<'a> {
     pub mine: bool,
     /// Whether it is what the page is about.
     pub big: bool,
+    /// Whether what it answers is to be named, because it does not stand beside it.
+    pub names_parent: bool,
 }
 
 /// A count as it fits beside an icon: 999, 1.2k, 34k, 1.2M.
@@ -86,6 +88,15 @@ pub fn count(n: i64) -> String {
         1_000..10_000 => format!("{}.{}k", n / 1_000, n % 1_000 / 100),
         10_000..1_000_000 => format!("{}k", n / 1_000),
         _ => format!("{}.{}M", n / 1_000_000, n % 1_000_000 / 100_000),
+    }
+}
+
+/// A count as a word of a sentence: "0", "7", "1.2k".
+#[must_use]
+pub fn number(n: i64) -> String {
+    match n {
+        ..=0 => "0".into(),
+        n => count(n),
     }
 }
 
@@ -131,8 +142,16 @@ impl<'a> Card<'a> {
             member: viewer.is_some(),
             mine: viewer == Some(post.user_id),
             big: false,
+            names_parent: true,
             post,
         }
+    }
+
+    /// The same below what it answers.
+    #[must_use]
+    pub fn below(mut self) -> Self {
+        self.names_parent = false;
+        self
     }
 
     /// The same as what its page is about.

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 use domain::insights::{Day, Insights};
 
+use super::card::number;
+
 /// The picture's size, in units of its own.
 const WIDTH: f64 = 600.0;
 const HEIGHT: f64 = 120.0;
@@ -50,7 +52,7 @@ pub struct Chart {
     /// What they were about.
     pub topics: Vec<(String, i64)>,
     /// Likes, reposts and answers received, ever.
-    pub received: [i64; 3],
+    pub received: [String; 3],
 }
 
 fn date(day: &Day) -> String {
@@ -133,7 +135,8 @@ impl Chart {
                 totals.likes_received,
                 totals.reposts_received,
                 totals.replies_received,
-            ],
+            ]
+            .map(number),
         }
     }
 
@@ -147,7 +150,7 @@ impl Chart {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono::{Days, NaiveDate, Utc};
+    use chrono::{Days, NaiveDate};
     use domain::insights::Totals;
 
     #[test]
@@ -162,7 +165,7 @@ mod tests {
             negative: 0,
         };
         let insights = Insights {
-            computed_at: Utc::now(),
+            computed_at: chrono::DateTime::UNIX_EPOCH,
             days: vec![
                 day(0, 2, Some(1.0)),
                 day(1, 0, None),

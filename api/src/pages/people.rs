@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use super::{
     Walk,
-    card::{By, Feed, FeedPage, count},
+    card::{By, Feed, FeedPage, number},
     chart::Chart,
     layout::{self, Place, Shell},
     text::{Piece, pieces},
@@ -78,14 +78,6 @@ struct ProfilePage<'a> {
     first: bool,
     chart: Option<Chart>,
     feed: Feed<'a>,
-}
-
-/// A count as a word of a sentence: "0", "7", "1.2k".
-fn number(n: i64) -> String {
-    match n {
-        ..=0 => "0".into(),
-        n => count(n),
-    }
 }
 
 /// `GET /@{username}`.

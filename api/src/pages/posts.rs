@@ -67,7 +67,9 @@ impl After {
 }
 
 fn cards(posts: &[PostView], viewer: Option<UserId>, now: DateTime<Utc>) -> Vec<Card<'_>> {
-    let cards = posts.iter().map(|post| Card::new(post, viewer, now));
+    let cards = posts
+        .iter()
+        .map(|post| Card::new(post, viewer, now).below());
     cards.collect()
 }
 
@@ -92,7 +94,9 @@ pub async fn show(
     if visitor.partial && after.is_some() {
         return layout::html(StatusCode::OK, &visitor, &RepliesPage { replies });
     }
-    let card = Card::new(&thread.post, viewer, now).big();
+    let mut card = Card::new(&thread.post, viewer, now).big();
+    // The parent stands above it, unless it has gone.
+    card.names_parent = thread.ancestors.is_empty();
     let title = format!("{} on Linnet", card.by.name);
     let page = PostPage {
         shell: layout::shell(&state, &visitor, title, Place::Nowhere).await?,

@@ -42,7 +42,7 @@ async fn a_first_look_is_light() {
             .parse::<usize>()
             .expect("a length");
     }
-    println!("a first look: {total} bytes");
+    eprintln!("a first look: {total} bytes");
     assert!(total <= MOST, "{total} bytes");
 }
 
