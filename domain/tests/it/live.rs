@@ -25,7 +25,7 @@ async fn listener(ctx: &Ctx) -> UnboundedReceiver<Heard> {
 
 async fn next(heard: &mut UnboundedReceiver<Heard>) -> Heard {
     let next = timeout(Duration::from_secs(30), heard.recv()).await;
-    next.expect("something to hear").expect("a listener")
+    next.unwrap().unwrap()
 }
 
 fn analysed(post: PostId, author: UserId) -> Heard {
