@@ -63,7 +63,7 @@ impl FanOut {
             return Ok(Brought::default());
         }
         let mut connection = self.connection().await?;
-        let mut tx = self.ctx.db.begin().await?;
+        let mut tx = self.ctx.db.begin_with(queries::BEGIN).await?;
         let taken = queries::take(&mut *tx, POSTS, PUSHES, self.max_followers).await?;
         if taken.is_empty() {
             return Ok(Brought::default());
