@@ -169,6 +169,11 @@
     const query = new URLSearchParams({ feed: kind, posts: now });
     if (last) query.set('last_event_id', last);
     source = new EventSource('/api/stream?' + query);
+    // A browser comes back by itself when the connection breaks, but not when it is refused.
+    const mine = source;
+    source.addEventListener('error', () => {
+      if (mine === source && mine.readyState === EventSource.CLOSED) setTimeout(listen, 30e3);
+    });
     for (const [event, handle] of Object.entries(handlers)) {
       source.addEventListener(event, (e) => {
         last = e.lastEventId || last;

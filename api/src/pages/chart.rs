@@ -114,7 +114,8 @@ impl Chart {
             from: days.first().map(date).unwrap_or_default(),
             to: days.last().map(date).unwrap_or_default(),
             says: format!(
-                "{posts} posts on {} of the last {} days, at most {most} a day",
+                "{posts} {} on {} of the last {} days, at most {most} a day",
+                if posts == 1 { "post" } else { "posts" },
                 busy.clone().count(),
                 days.len()
             ),

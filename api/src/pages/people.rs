@@ -69,15 +69,20 @@ struct ProfilePage<'a> {
     by: By<'a>,
     bio: Vec<Piece<'a>>,
     joined: String,
-    followers: String,
+    /// A number and its noun.
+    followers: (String, &'static str),
     followed: String,
-    posts: String,
+    posts: (String, &'static str),
     follow: Follow<'a>,
     relation: Option<Relation>,
     mine: bool,
     first: bool,
     chart: Option<Chart>,
     feed: Feed<'a>,
+}
+
+fn counted(n: i64, [one, many]: [&'static str; 2]) -> (String, &'static str) {
+    (number(n), if n == 1 { one } else { many })
 }
 
 /// `GET /@{username}`.
@@ -124,9 +129,9 @@ async fn page<'a>(
         by,
         bio: pieces(&profile.bio),
         joined: profile.created_at.format("%B %Y").to_string(),
-        followers: number(profile.followers),
+        followers: counted(profile.followers, ["follower", "followers"]),
         followed: number(profile.followed),
-        posts: number(profile.posts),
+        posts: counted(profile.posts, ["post", "posts"]),
         follow: Follow {
             username: &profile.username,
             relation,

@@ -5,6 +5,7 @@ mod account;
 mod assets;
 mod browser;
 mod conversation;
+mod discover;
 mod people;
 mod safety;
 mod settings;

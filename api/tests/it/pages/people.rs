@@ -26,7 +26,7 @@ async fn one_follows_and_is_told() {
         .await
         .ok(200)
         .shows("formaction=\"/@ada/unfollow\"")
-        .shows("<b>1</b> followers");
+        .shows("<b>1</b> follower<");
     reader.get("/@ada/followers").await.ok(200).shows("@eve");
     reader.get("/@eve/following").await.ok(200).shows("@ada");
 
