@@ -69,7 +69,7 @@ CREATE TRIGGER posts_count_answers_new AFTER INSERT ON posts
     FOR EACH ROW WHEN (NEW.reply_to IS NOT NULL OR NEW.repost_of IS NOT NULL) EXECUTE FUNCTION posts_count_answers();
 CREATE TRIGGER posts_count_answers_gone AFTER UPDATE OF deleted_at ON posts
     FOR EACH ROW WHEN (OLD.deleted_at IS NULL AND NEW.deleted_at IS NOT NULL
-                       AND (NEW.reply_to IS NOT NULL OR NEW.repost_of IS NOT NULL))
+                       AND (NEW.reply_to IS NOT NULL OR NEW.repost_of IS NOT NULL AND pg_trigger_depth() = 0))
     EXECUTE FUNCTION posts_count_answers();
 
 -- Reposts go with what they show.

@@ -29,6 +29,8 @@ use crate::{
 pub const MAX_WATCHED: usize = 100;
 /// The most posts that a resumed stream is told of; whoever missed more had better load the page again.
 pub const MAX_MISSED: usize = 50;
+/// The most posts of everybody, whoever reads them, that are looked through for those that were missed.
+const MAX_BEHIND: i64 = 10_000;
 /// The longest absence that can be made good, in milliseconds: an hour. What a page shows after that is old anyway.
 const MAX_ABSENCE: i64 = 3_600_000;
 /// A verdict's time is PostgreSQL's, a mark's time is the replica's; they may differ by this many milliseconds.
@@ -191,6 +193,10 @@ pub async fn missed(
 ) -> Result<Missed> {
     let now = ctx.clock.now().timestamp_millis();
     if now.saturating_sub(mark.millis) > MAX_ABSENCE {
+        return Ok(Missed::too_much());
+    }
+    // Whoever makes marks up shall not have everything read that there is.
+    if queries::newest(&ctx.db).await?.0 - mark.post.0 > MAX_BEHIND {
         return Ok(Missed::too_much());
     }
     // A mark from the future, of a clock that is ahead or of whoever made it up, is one of this moment.

@@ -116,8 +116,8 @@ macro_rules! select_posts {
         sqlx::query_as!(
             Row,
             r#"SELECT p.entry AS "entry: PostId", p.entry_user_id AS "entry_user_id: UserId",
-                      eu.username AS entry_username, eu.display_name AS entry_display_name, p.entry_created_at,
-                      p.id AS "id: PostId", p.content, p.revision, p.user_id AS "user_id: UserId", u.username, u.display_name,
+                      p.entry_username, p.entry_display_name, p.entry_created_at,
+                      p.id AS "id: PostId", p.content, p.revision, p.user_id AS "user_id: UserId", p.username, p.display_name,
                       p.created_at, p.updated_at, p.deleted_at, p.thread_id AS "thread_id: PostId",
                       p.reply_to AS "reply_to: PostId", answered.user_id AS "reply_to_user_id?: UserId",
                       answered_user.username AS "reply_to_username?",
@@ -132,21 +132,22 @@ macro_rules! select_posts {
                       a.confidence AS "confidence?", a.safety AS "safety?: Safety", a.topics AS "topics?",
                       a.explanation AS "explanation?", a.model AS "model?",
                       CASE WHEN a.status = 'dead' THEN a.error END AS "error?"
-               FROM (SELECT e.id AS entry, e.user_id AS entry_user_id, e.created_at AS entry_created_at, p.*
+               FROM (SELECT e.id AS entry, e.user_id AS entry_user_id, e.created_at AS entry_created_at,
+                            eu.username AS entry_username, eu.display_name AS entry_display_name, p.*, u.username, u.display_name
                      FROM posts e
                      JOIN posts p ON p.id = coalesce(e.repost_of, e.id)
+                     JOIN users eu ON eu.id = e.user_id AND eu.deleted_at IS NULL
+                     JOIN users u ON u.id = p.user_id AND u.deleted_at IS NULL
                      WHERE ($1::bigint IS NULL OR NOT EXISTS (
                                 SELECT FROM blocks b
                                 WHERE (b.blocker_id = $1 AND b.blocked_id IN (e.user_id, p.user_id))
                                    OR (b.blocked_id = $1 AND b.blocker_id IN (e.user_id, p.user_id)))) "# + $entries + r#") AS p
-               JOIN users eu ON eu.id = p.entry_user_id AND eu.deleted_at IS NULL
-               JOIN users u ON u.id = p.user_id AND u.deleted_at IS NULL
-               LEFT JOIN posts answered ON answered.id = p.reply_to AND answered.deleted_at IS NULL
+               LEFT JOIN posts answered ON answered.id = p.reply_to
                    AND ($1::bigint IS NULL OR NOT EXISTS (
                             SELECT FROM blocks b
                             WHERE (b.blocker_id = $1 AND b.blocked_id = answered.user_id)
                                OR (b.blocked_id = $1 AND b.blocker_id = answered.user_id)))
-               LEFT JOIN users answered_user ON answered_user.id = answered.user_id
+               LEFT JOIN users answered_user ON answered_user.id = answered.user_id AND answered_user.deleted_at IS NULL
                LEFT JOIN post_counts c ON c.post_id = p.id
                LEFT JOIN post_analysis a ON a.post_id = p.id "# + $order,
             $viewer as Option<UserId> $(, $value)*

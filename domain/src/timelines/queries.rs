@@ -181,7 +181,7 @@ pub(super) async fn take(
                DELETE FROM fanouts WHERE post_id = ANY (ARRAY(SELECT id FROM taken))
            )
            SELECT id AS "id: PostId", user_id AS "author: UserId", created_at, answered AS "answered: UserId",
-                  original AS "original: UserId", is_deleted AS "is_deleted!", is_large AS "is_large!", has_grown AS "has_grown!"
+                  original AS "original?: UserId", is_deleted AS "is_deleted!", is_large AS "is_large!", has_grown AS "has_grown!"
            FROM taken"#,
         posts,
         pushes,

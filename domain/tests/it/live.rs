@@ -163,5 +163,5 @@ async fn coming_back_costs_the_same_however_much_was_missed() {
         };
         assert_eq!(posts, [1, 10, 50, 51][costs.len() - 1]);
     }
-    assert_eq!(costs, [5; 4]);
+    assert_eq!(costs, [7; 4]);
 }
