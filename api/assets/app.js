@@ -57,6 +57,37 @@
   document.addEventListener('click', (e) => {
     for (const menu of $$('details.menu[open]')) if (!menu.contains(e.target)) menu.open = false;
   });
+
+  // What was typed survives a refusal whose page cannot show it: it is kept while its form is on the way, and given back
+  // to the same form, unless that comes back with it, or it has become a post.
+  const key = (form) =>
+    ['draft', document.body.dataset.me, form.getAttribute('action'), form.elements.reply_to?.value].join(' ');
+  // Without this a page cannot tell that a form has led to it.
+  const way = performance.getEntriesByType?.('navigation')[0];
+  const keep = (form) => {
+    if (!way || !form.matches('form.compose')) return;
+    try {
+      sessionStorage.setItem(key(form), form.elements.content.value);
+      sessionStorage.setItem('sent', key(form));
+    } catch { /* storage is off or full */ }
+  };
+  const drop = (name) => { try { sessionStorage.removeItem(name); } catch { /* storage is off */ } };
+  document.addEventListener('submit', (e) => keep(e.target));
+  const restore = () => {
+    try {
+      const sent = sessionStorage.getItem('sent');
+      sessionStorage.removeItem('sent');
+      // A form that was taken leads to a post; one that was not leads to itself, the login or a refusal.
+      if (sent && way?.redirectCount > 0 && /^\/posts\/\d+$/.test(location.pathname)) drop(sent);
+      for (const form of $$('form.compose')) {
+        const area = form.elements.content;
+        const kept = sessionStorage.getItem(key(form));
+        drop(key(form));
+        if (kept && (!area.value.trim() || form.action.endsWith('/edit'))) area.value = kept;
+      }
+    } catch { /* storage is off */ }
+  };
+  restore();
   counters();
 
   // Sentences for a moment, read out by screen readers.
@@ -88,6 +119,14 @@
   let act;
   document.addEventListener('htmx:beforeRequest', (e) => {
     act = e.target.dataset?.act;
+    const form = e.target.closest('form.compose');
+    if (form) keep(form);
+  });
+  document.addEventListener('htmx:afterRequest', (e) => {
+    // The form itself may have been replaced by now.
+    const form = e.detail.requestConfig?.elt.closest('form.compose');
+    // Refused or not, the answer has a form with what is to be in it; without one the form stands as it was.
+    if (form && e.detail.xhr?.status !== 401) drop(key(form));
   });
   document.addEventListener('htmx:afterSettle', (e) => {
     if (act && document.activeElement === document.body) $(`[data-act="${act}"]`, e.target)?.focus();
@@ -104,7 +143,9 @@
   const feed = $('#feed[data-live]');
   const button = $('#new');
   const fresh = new Set();
-  let source, watched, last, away;
+  let source, watched, last, away, again;
+  let tries = 0;
+  const asked = new Set();
   const ids = () => [...new Set($$('[data-post]').map((a) => a.dataset.post))].slice(0, 100);
   const short = (n) => {
     if (!(n > 0)) return '';
@@ -113,12 +154,24 @@
     if (n < 1e6) return `${Math.floor(n / 1e3)}k`;
     return `${Math.floor(n / 1e6)}.${Math.floor(n % 1e6 / 1e5)}M`;
   };
+  const articles = (id) => $$(`article[data-post="${id}"]`);
+  const coming = new Set();
   const replace = async (id) => {
+    const [first] = articles(id);
+    if (!first || coming.has(id)) return;
+    // Everybody who has a post before them is told of its verdict at once; they shall not all ask for it at once. Its
+    // author waits for it.
+    if (!$('.menu', first)) {
+      coming.add(id);
+      await new Promise((done) => setTimeout(done, Math.random() * 1500));
+      coming.delete(id);
+      if (!articles(id).length) return;
+    }
     const answer = await fetch(`/posts/${id}/card`, { headers: { accept: 'text/html' } });
     if (!answer.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
     const body = $('.body', page);
-    for (const article of $$(`article[data-post="${id}"]`)) {
+    for (const article of articles(id)) {
       const old = $('.body', article);
       if (!body || !old) continue;
       const next = document.importNode(body, true);
@@ -133,14 +186,14 @@
   };
   const handlers = {
     counts(d) {
-      for (const article of $$(`article[data-post="${d.id}"]`)) {
+      for (const article of articles(d.id)) {
         for (const what of ['likes', 'reposts', 'replies']) {
           const n = $(`[data-count="${what}"]`, article);
           if (n) n.textContent = short(d[what]);
         }
       }
     },
-    analysis(d) { replace(d.id); },
+    analysis(d) { replace(String(d.id)); },
     post(d) {
       if (!feed || !button) return;
       for (const post of d.posts) {
@@ -159,7 +212,16 @@
       for (const said of $$('.unread-said')) said.textContent = d.unread > 0 ? `, ${d.unread} unread` : '';
     },
   };
-  const stop = () => { source?.close(); source = undefined; };
+  const stop = () => { clearTimeout(again); source?.close(); source = undefined; };
+  // A verdict that came between the making of the page and its stream has been told to nobody here: ask once.
+  const catchUp = () => {
+    for (const article of $$('article[data-post]')) {
+      const id = article.dataset.post;
+      if (!$('.mood.wait', article) || asked.has(id)) continue;
+      asked.add(id);
+      replace(id);
+    }
+  };
   const listen = () => {
     const now = ids().join(',');
     if (document.hidden || (source && source.readyState !== EventSource.CLOSED && watched === now)) return;
@@ -172,7 +234,14 @@
     // A browser comes back by itself when the connection breaks, but not when it is refused.
     const mine = source;
     source.addEventListener('error', () => {
-      if (mine === source && mine.readyState === EventSource.CLOSED) setTimeout(listen, 30e3);
+      if (mine !== source || mine.readyState !== EventSource.CLOSED || ++tries > 8) return;
+      clearTimeout(again);
+      again = setTimeout(listen, 5e3 + Math.random() * 10e3);
+    });
+    source.addEventListener('open', () => {
+      if (mine !== source) return;
+      tries = 0;
+      catchUp();
     });
     for (const [event, handle] of Object.entries(handlers)) {
       source.addEventListener(event, (e) => {
@@ -187,6 +256,7 @@
       away = setTimeout(stop, 30e3);
     } else {
       times();
+      tries = 0;
       listen();
     }
   });

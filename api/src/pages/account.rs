@@ -36,12 +36,15 @@ struct AccountPage {
     next: String,
     next_encoded: String,
     faults: Faults,
+    /// What has been done already, when only the login is missing.
+    notice: Option<&'static str>,
 }
 
 /// Where to go afterwards.
 #[derive(Deserialize)]
 pub struct NextQuery {
     next: Option<String>,
+    done: Option<String>,
 }
 
 /// A name and a password.
@@ -58,7 +61,7 @@ async fn show(
     visitor: &Visitor,
     kind: Kind,
     (status, faults): (StatusCode, Faults),
-    (username, next): (&str, &str),
+    (username, next, notice): (&str, &str, Option<&'static str>),
 ) -> Result<HttpResponse, Problem> {
     let new = kind == Kind::SignUp;
     let title = if new { "Sign up" } else { "Log in" };
@@ -69,6 +72,7 @@ async fn show(
         next_encoded: encoded(next),
         next: next.to_owned(),
         faults,
+        notice,
     };
     layout::html(status, visitor, &page)
 }
@@ -84,7 +88,12 @@ async fn empty(
         return Ok(layout::see(next));
     }
     let fine = (StatusCode::OK, Faults::default());
-    show(state, visitor, kind, fine, ("", next)).await
+    let notice = match query.done.as_deref() {
+        Some("password") => Some("Your password is changed. Log in with the new one."),
+        Some("signup") => Some("Your account is made. Log in to begin."),
+        _ => None,
+    };
+    show(state, visitor, kind, fine, ("", next, notice)).await
 }
 
 /// `GET /signup`.
@@ -127,6 +136,23 @@ pub(super) fn enter(visitor: &Visitor, token: &str, next: &str) -> HttpResponse 
     layout::see_with(response, next)
 }
 
+/// Goes on to `next` with a login for somebody whose form has just proved who they are. What the form was for, `done`, is
+/// done: if the login fails, the form for it says so.
+pub(super) async fn renew(
+    state: &State,
+    visitor: &Visitor,
+    user: User,
+    (next, done): (&str, &str),
+) -> HttpResponse {
+    match auth::renew(&state.ctx, &state.tokens, user, &visitor.agent).await {
+        Ok(login) => enter(visitor, &login.token, next),
+        Err(error) => {
+            tracing::warn!(%error, done, "no login after a form that is one");
+            layout::see(&format!("/login?done={done}&next={}", encoded(next)))
+        }
+    }
+}
+
 /// `POST /signup`: makes the account and logs in.
 pub async fn sign_up(state: Data<State>, form: Form<Credentials>) -> Result<HttpResponse, Problem> {
     let user = match make(&state, &form.input).await {
@@ -134,12 +160,11 @@ pub async fn sign_up(state: Data<State>, form: Form<Credentials>) -> Result<Http
         Err(problem) => {
             let faults = Faults::from_problem(problem, "username")?;
             let refused = (StatusCode::UNPROCESSABLE_ENTITY, faults);
-            let kept = (form.input.username.as_str(), form.next());
+            let kept = (form.input.username.as_str(), form.next(), None);
             return show(&state, &form, Kind::SignUp, refused, kept).await;
         }
     };
-    let login = auth::renew(&state.ctx, &state.tokens, user, &form.agent).await?;
-    Ok(enter(&form, &login.token, form.next()))
+    Ok(renew(&state, &form, user, (form.next(), "signup")).await)
 }
 
 /// `POST /login`.
@@ -154,7 +179,7 @@ pub async fn login(state: Data<State>, form: Form<Credentials>) -> Result<HttpRe
                 StatusCode::UNPROCESSABLE_ENTITY,
                 Faults::one("password", sentence),
             );
-            let kept = (username.as_str(), form.next());
+            let kept = (username.as_str(), form.next(), None);
             show(&state, &form, Kind::Login, refused, kept).await
         }
         Err(error) => Err(error.into()),

@@ -7,8 +7,9 @@ use actix_web::{
 };
 use askama::Template;
 use domain::{
+    auth::Session,
     ids::PostId,
-    posts::{self, NewPost, PostText},
+    posts::{self, NewPost, PostText, PostView},
 };
 use serde::Deserialize;
 
@@ -34,6 +35,8 @@ pub struct Compose {
     pub notice: Option<String>,
     /// The post that it answers.
     pub reply_to: Option<i64>,
+    /// Whether there are more answers to that than the page shows, so that a new one has no place on it.
+    pub more: bool,
     /// The longest post, in characters.
     pub most: usize,
     /// Whether it is part of a page that shows what was written with it.
@@ -50,6 +53,7 @@ impl Compose {
             faults: Faults::default(),
             notice: None,
             reply_to: None,
+            more: false,
             most: state.content_max_characters,
             inline: true,
         }
@@ -57,9 +61,10 @@ impl Compose {
 
     /// The same for an answer.
     #[must_use]
-    pub fn answering(self, post: PostId) -> Self {
+    pub fn answering(self, post: PostId, more: bool) -> Self {
         Self {
             reply_to: Some(post.0),
+            more,
             ..self
         }
     }
@@ -101,6 +106,18 @@ pub struct Draft {
     #[serde(default)]
     content: String,
     reply_to: Option<i64>,
+    more: Option<String>,
+}
+
+impl Draft {
+    /// The form that it was sent with, emptied.
+    fn form(&self, state: &State, visitor: &Visitor) -> Compose {
+        Compose {
+            reply_to: self.reply_to,
+            more: self.more.is_some(),
+            ..Compose::new(state, visitor)
+        }
+    }
 }
 
 async fn show(
@@ -117,12 +134,22 @@ async fn show(
         return layout::html_with(response, visitor, &ComposePart { compose });
     }
     let parent = match compose.reply_to {
-        Some(id) => Some(posts::get(&state.ctx, visitor.id(), PostId(id)).await?),
+        Some(id) => match posts::get(&state.ctx, visitor.id(), PostId(id)).await {
+            Ok(post) => Some(post),
+            // What was written is shown with its refusal, even if what it answers has gone.
+            Err(domain::Error::NotFound(_)) if !status.is_success() => None,
+            Err(error) => return Err(error.into()),
+        },
         None => None,
     };
-    let title = if parent.is_some() { "Reply" } else { "Write" };
+    let (title, address) = match compose.reply_to {
+        Some(id) => ("Reply", format!("/compose?reply_to={id}")),
+        None => ("Write", "/compose".to_owned()),
+    };
+    let shell = layout::shell(state, visitor, title, Place::Nowhere).await?;
     let page = ComposePage {
-        shell: layout::shell(state, visitor, title, Place::Nowhere).await?,
+        // Where a form was sent to may be no page to come back to.
+        shell: Shell { address, ..shell },
         compose: Compose {
             inline: false,
             ..compose
@@ -150,6 +177,20 @@ pub async fn form(
     show(&state, &visitor, StatusCode::OK, compose).await
 }
 
+async fn write(
+    state: &State,
+    session: &Session,
+    draft: &Draft,
+    request_id: RequestId,
+) -> domain::Result<PostView> {
+    let new = NewPost {
+        text: PostText::parse(&draft.content, state.content_max_characters)?,
+        reply_to: draft.reply_to.map(PostId),
+        request_id: request_id.0,
+    };
+    posts::create(&state.ctx, &session.user, new).await
+}
+
 /// `POST /compose`.
 pub async fn send(
     state: Data<State>,
@@ -157,29 +198,20 @@ pub async fn send(
     form: Form<Draft>,
 ) -> Result<HttpResponse, Problem> {
     let session = form.member()?;
-    let Draft { content, reply_to } = &form.input;
-    let empty = Compose {
-        reply_to: *reply_to,
-        ..Compose::new(&state, &form)
-    };
-    let text = match PostText::parse(content, state.content_max_characters) {
-        Ok(text) => text,
-        Err(violation) => {
+    let draft = &form.input;
+    let empty = draft.form(&state, &form);
+    let post = match write(&state, session, draft, request_id).await {
+        Ok(post) => post,
+        Err(error) => {
+            let (status, faults) = Faults::refusing(error.into(), "content");
             let compose = Compose {
-                faults: Faults::from_problem(violation.into(), "content")?,
-                content: content.clone(),
+                faults,
+                content: draft.content.clone(),
                 ..empty
             };
-            let status = StatusCode::UNPROCESSABLE_ENTITY;
             return show(&state, &form, status, compose).await;
         }
     };
-    let new = NewPost {
-        text,
-        reply_to: reply_to.map(PostId),
-        request_id: request_id.0,
-    };
-    let post = posts::create(&state.ctx, &session.user, new).await?;
     if form.partial {
         let written = Written {
             compose: empty,
@@ -187,38 +219,56 @@ pub async fn send(
         };
         return layout::html(StatusCode::OK, &form, &written);
     }
-    Ok(layout::see(&match reply_to {
+    Ok(layout::see(&match draft.reply_to {
         Some(parent) => format!("/posts/{parent}#p-{}", post.id),
         None => format!("/posts/{}", post.id),
     }))
 }
 
-/// `POST /compose/suggest`: the form with a text of the model's in it; with the visitor's own when the model is away.
+/// The form with the model's text after the visitor's own, or beside it when the two are too long for one post.
+fn suggested(compose: Compose, own: &str, suggestion: String) -> Compose {
+    let own = own.trim_end();
+    let both = match own {
+        "" => suggestion.clone(),
+        own => format!("{own}\n\n{suggestion}"),
+    };
+    if own.is_empty() || PostText::parse(&both, compose.most).is_ok() {
+        Compose {
+            content: both,
+            notice: Some("A suggestion: change it as you like, or leave it.".into()),
+            ..compose
+        }
+    } else {
+        Compose {
+            content: own.to_owned(),
+            notice: Some(format!(
+                "A suggestion, which does not fit in with yours: {suggestion}"
+            )),
+            ..compose
+        }
+    }
+}
+
+/// `POST /compose/suggest`: the form with a text of the model's added to the visitor's own; with that alone when the
+/// model is away.
 pub async fn suggest(
     state: Data<State>,
     request_id: RequestId,
     form: Form<Draft>,
 ) -> Result<HttpResponse, Problem> {
     form.member()?;
-    let compose = Compose {
-        reply_to: form.input.reply_to,
-        ..Compose::new(&state, &form)
-    };
+    let compose = form.input.form(&state, &form);
     let suggestion = state.llm.generate(SUGGESTION, &request_id.0).await;
     match suggestion.map_err(domain::Error::from) {
-        Ok(content) => {
-            let compose = Compose {
-                content,
-                notice: Some("A suggestion: change it as you like, or leave it.".into()),
-                ..compose
-            };
+        Ok(suggestion) => {
+            let compose = suggested(compose, &form.input.content, suggestion);
             show(&state, &form, StatusCode::OK, compose).await
         }
         Err(error) => {
             let problem = Problem::from(error);
             let compose = Compose {
                 content: form.input.content.clone(),
-                faults: Faults::one("suggest", layout::capital(&problem.body.message)),
+                faults: Faults::one("form", layout::capital(&problem.body.message)),
                 ..compose
             };
             show(&state, &form, problem.status, compose).await

@@ -94,7 +94,8 @@ fn answer(problem: &Problem, partial: bool, method: &Method, address: &str) -> H
             code: status.as_u16(),
             title: title(status),
             sentence,
-            try_again: matches!(status.as_u16(), 429 | 500..=599),
+            // What was sent by a form is not sent again by asking for its address.
+            try_again: *method == Method::GET && matches!(status.as_u16(), 429 | 500..=599),
         }
         .render()
     };

@@ -223,6 +223,17 @@ impl Faults {
         Self(faults.map(|(_, said)| (field.to_owned(), said)).collect())
     }
 
+    /// The refusal of a form's only text, `field`, in that form: its status, and what to say beside the field, or under
+    /// the name "form" what is not about it.
+    #[must_use]
+    pub fn refusing(problem: Problem, field: &str) -> (StatusCode, Self) {
+        let status = problem.status;
+        let whole = Self::one("form", capital(&problem.body.message));
+        let faults = Self::from_problem(problem, "form").ok();
+        let fits = |faults: &Self| faults.of(field).or(faults.of("form")).is_some();
+        (status, faults.filter(fits).unwrap_or(whole))
+    }
+
     /// Takes the faults that a form can show out of a problem: 422, and 409 for `taken`, the field that must be unique.
     ///
     /// # Errors

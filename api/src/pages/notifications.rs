@@ -22,8 +22,8 @@ struct Told<'a> {
     icon: &'static str,
     by: By<'a>,
     did: &'static str,
-    /// Where to look, and the words there.
-    post: Option<(String, &'a str)>,
+    /// Where to look, the words there, and whether they are behind a veil.
+    post: Option<(String, &'a str, bool)>,
     when: When,
     new: bool,
 }
@@ -42,7 +42,10 @@ impl<'a> Told<'a> {
             icon,
             by: By::new(&view.actor.username, &view.actor.display_name),
             did,
-            post: post.map(|post| (format!("/posts/{}", post.id), post.excerpt.as_str())),
+            post: post.map(|post| {
+                let to = format!("/posts/{}", post.id);
+                (to, post.excerpt.as_str(), post.dangerous)
+            }),
             when: When::new(view.created_at, now),
             new: !view.read,
         }

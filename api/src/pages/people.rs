@@ -241,7 +241,10 @@ pub async fn deed(
 ) -> Result<HttpResponse, Problem> {
     let (username, deed) = path.into_inner();
     let (ctx, user) = (&state.ctx, &form.member()?.user);
-    let other = profiles::by_name(ctx, Some(user.id), &username).await?;
+    // What one did to somebody can be undone when they have blocked one since; what may not be, the domain refuses.
+    let undoes = matches!(deed, Deed::Unfollow | Deed::Unblock | Deed::Unmute);
+    let viewer = (!undoes).then_some(user.id);
+    let other = profiles::by_name(ctx, viewer, &username).await?;
     let relation = match deed {
         Deed::Follow => relations::follow(ctx, user, other.id).await,
         Deed::Unfollow => relations::unfollow(ctx, user, other.id).await,

@@ -8,6 +8,8 @@ use actix_web::{
 use askama::Template;
 use chrono::{DateTime, Utc};
 use domain::{
+    analysis::Safety,
+    auth::Session,
     bookmarks,
     ids::{PostId, UserId},
     likes,
@@ -101,7 +103,7 @@ pub async fn show(
     let page = PostPage {
         shell: layout::shell(&state, &visitor, title, Place::Nowhere).await?,
         above: cards(&thread.ancestors, viewer, now),
-        compose: Compose::new(&state, &visitor).answering(id),
+        compose: Compose::new(&state, &visitor).answering(id, replies.more.is_some()),
         replies,
         card,
     };
@@ -180,26 +182,34 @@ pub async fn edit(
 ) -> Result<HttpResponse, Problem> {
     let session = form.member()?;
     let content = &form.input.content;
-    let text = match PostText::parse(content, state.content_max_characters) {
-        Ok(text) => text,
-        Err(violation) => {
+    match change(&state, session, (PostId(*id), content), request_id).await {
+        Ok(post) => Ok(layout::see(&format!("/posts/{}", post.id))),
+        Err(error) => {
+            let (status, faults) = Faults::refusing(error.into(), "content");
             let page = EditPage {
                 shell: layout::shell(&state, &form, "Edit post", Place::Nowhere).await?,
                 id: *id,
                 content: content.clone(),
-                faults: Faults::from_problem(violation.into(), "content")?,
+                faults,
                 most: state.content_max_characters,
             };
-            return layout::html(StatusCode::UNPROCESSABLE_ENTITY, &form, &page);
+            layout::html(status, &form, &page)
         }
-    };
+    }
+}
+
+async fn change(
+    state: &State,
+    session: &Session,
+    (id, content): (PostId, &str),
+    request_id: RequestId,
+) -> domain::Result<PostView> {
     let new = NewPost {
-        text,
+        text: PostText::parse(content, state.content_max_characters)?,
         reply_to: None,
         request_id: request_id.0,
     };
-    let post = posts::update(&state.ctx, &session.user, PostId(*id), new).await?;
-    Ok(layout::see(&format!("/posts/{}", post.id)))
+    posts::update(&state.ctx, &session.user, id, new).await
 }
 
 /// `GET /posts/{id}/delete`.
@@ -245,15 +255,23 @@ pub enum Deed {
     Unbookmark,
 }
 
+/// What a button of a post sends.
+#[derive(Deserialize)]
+pub struct Pressed {
+    /// The place in a list where the post was seen: its own, or that of a repost.
+    entry: Option<i64>,
+}
+
 /// `POST /posts/{id}/{deed}`.
 pub async fn deed(
     state: Data<State>,
     path: Path<(i64, Deed)>,
-    form: Form<Button>,
+    form: Form<Pressed>,
 ) -> Result<HttpResponse, Problem> {
     let (id, deed) = path.into_inner();
     let (ctx, user, id) = (&state.ctx, &form.member()?.user, PostId(id));
-    let post = match deed {
+    let entry = form.input.entry.map_or(id, PostId);
+    let mut post = match deed {
         Deed::Like => likes::like(ctx, user, id).await,
         Deed::Unlike => likes::unlike(ctx, user, id).await,
         Deed::Repost => posts::repost(ctx, user, id).await,
@@ -262,10 +280,13 @@ pub async fn deed(
         Deed::Unbookmark => bookmarks::remove(ctx, user, id).await,
     }?;
     if form.partial {
+        // The buttons go back to where they were pressed.
+        post.entry = entry;
         let card = Card::new(&post, form.id(), ctx.clock.now());
         return layout::html(StatusCode::OK, &form, &ActsPage { card });
     }
-    Ok(layout::see(&format!("{}#p-{id}", form.next())))
+    let page = form.next().split('#').next().unwrap_or_default();
+    Ok(layout::see(&format!("{page}#p-{entry}")))
 }
 
 /// What a post said at a time.
@@ -279,6 +300,7 @@ struct Said {
 struct HistoryPage {
     shell: Shell,
     id: PostId,
+    veiled: bool,
     texts: Vec<Said>,
 }
 
@@ -290,6 +312,10 @@ pub async fn history(
 ) -> Result<HttpResponse, Problem> {
     let id = PostId(*id);
     let edits = posts::history(&state.ctx, visitor.id(), id).await?;
+    let post = posts::get(&state.ctx, visitor.id(), id).await?;
+    // The verdict is on the text of today; the ones before it are likely of its kind.
+    let safety = post.analysis.and_then(|analysis| analysis.safety);
+    let veiled = safety == Some(Safety::Dangerous);
     let now = state.ctx.clock.now();
     let said = edits.into_iter().rev().map(|edit| Said {
         when: When::new(edit.created_at, now),
@@ -298,6 +324,7 @@ pub async fn history(
     let page = HistoryPage {
         shell: layout::shell(&state, &visitor, "History of a post", Place::Nowhere).await?,
         id,
+        veiled,
         texts: said.collect(),
     };
     layout::html(StatusCode::OK, &visitor, &page)

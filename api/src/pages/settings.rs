@@ -113,8 +113,13 @@ async fn page(
         since: When::new(login.created_at, now),
         current: login.current,
     });
+    let shell = layout::shell(state, visitor, "Settings", Place::Settings).await?;
     let page = SettingsPage {
-        shell: layout::shell(state, visitor, "Settings", Place::Settings).await?,
+        // Where its forms are sent to is no page to come back to.
+        shell: Shell {
+            address: "/settings".into(),
+            ..shell
+        },
         display_name: profile.display_name,
         bio: profile.bio,
         logins: logins.collect(),
@@ -179,15 +184,12 @@ pub async fn profile(state: Data<State>, form: Form<ProfileForm>) -> Result<Http
 /// Whether this is the caller's password; a fault of `field` when it is not.
 async fn confirm(
     state: &State,
-    visitor: &Visitor,
     session: &Session,
     (field, password): (&str, &str),
 ) -> Result<Option<Faults>, Problem> {
-    let name = &session.user.username;
     let password = SecretString::from(password.to_owned());
-    // Opens a login, which ends with all others when what is asked for is done.
-    match auth::login(&state.ctx, &state.tokens, name, password, &visitor.agent).await {
-        Ok(_) => Ok(None),
+    match auth::confirm(&state.ctx, session, password).await {
+        Ok(()) => Ok(None),
         Err(domain::Error::Unauthenticated(_)) => {
             Ok(Some(Faults::one(field, "This is not your password.")))
         }
@@ -218,7 +220,7 @@ pub async fn password(
             let faults = Faults::from_problem(violation.clone().into(), "new")?;
             Some(faults.called("new"))
         }
-        Ok(_) => confirm(&state, &form, session, ("current", current)).await?,
+        Ok(_) => confirm(&state, session, ("current", current)).await?,
     };
     match (new, faults) {
         (Ok(new), None) => {
@@ -227,9 +229,8 @@ pub async fn password(
                 password: Some(new),
             };
             let user = users::update(&state.ctx, session, session.user.id, change).await?;
-            let login = auth::renew(&state.ctx, &state.tokens, user, &form.agent).await?;
             let next = "/settings?saved=password";
-            Ok(account::enter(&form, &login.token, next))
+            Ok(account::renew(&state, &form, user, (next, "password")).await)
         }
         (_, faults) => {
             let refused = (StatusCode::UNPROCESSABLE_ENTITY, faults.unwrap_or_default());
@@ -249,7 +250,7 @@ pub struct DeleteForm {
 pub async fn delete(state: Data<State>, form: Form<DeleteForm>) -> Result<HttpResponse, Problem> {
     let session = form.member()?;
     let given = ("delete", form.input.password.as_str());
-    if let Some(faults) = confirm(&state, &form, session, given).await? {
+    if let Some(faults) = confirm(&state, session, given).await? {
         let refused = (StatusCode::UNPROCESSABLE_ENTITY, faults);
         return page(&state, &form, None, refused, None).await;
     }

@@ -50,6 +50,35 @@ pub async fn login(
     user_agent: &str,
 ) -> Result<Login> {
     const REFUSED: Error = Error::Unauthenticated("Invalid credentials");
+    let account = prove(ctx, username, password).await?.ok_or(REFUSED)?;
+    let user = User {
+        id: account.id,
+        username: account.username,
+    };
+    open(ctx, tokens, user, &account.password_hash, user_agent)
+        .await?
+        .ok_or(REFUSED)
+}
+
+/// Checks the password of somebody who is logged in, before a deed that the login alone is not enough for; opens
+/// nothing.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] when it is not theirs.
+pub async fn confirm(ctx: &Ctx, session: &Session, password: SecretString) -> Result<()> {
+    let user = &session.user;
+    match prove(ctx, &user.username, password).await? {
+        Some(account) if account.id == user.id => Ok(()),
+        _ => Err(Error::Unauthenticated("this is not your password")),
+    }
+}
+
+/// The account with this name, if this is its password; a hash of the Node service's is one of ours by then.
+async fn prove(
+    ctx: &Ctx,
+    username: &str,
+    password: SecretString,
+) -> Result<Option<queries::Credentials>> {
     // PostgreSQL's text holds no NUL; a name with one is simply nobody's.
     let found = if username.contains('\0') {
         None
@@ -58,22 +87,15 @@ pub async fn login(
     };
     let stored = found.as_ref().map(|account| account.password_hash.clone());
     let checked = ctx.passwords.check(password.clone(), stored).await?;
-    let Some(account) = found.filter(|_| checked != Check::Wrong) else {
-        return Err(REFUSED);
+    let Some(mut account) = found.filter(|_| checked != Check::Wrong) else {
+        return Ok(None);
     };
-    let mut hash = account.password_hash;
     if checked == Check::RightButOld {
         let new = ctx.passwords.rehash(password).await?;
-        queries::rehash(&ctx.db, account.id, &hash, &new).await?;
-        hash = new;
+        queries::rehash(&ctx.db, account.id, &account.password_hash, &new).await?;
+        account.password_hash = new;
     }
-    let user = User {
-        id: account.id,
-        username: account.username,
-    };
-    open(ctx, tokens, user, &hash, user_agent)
-        .await?
-        .ok_or(REFUSED)
+    Ok(Some(account))
 }
 
 /// Opens a session for somebody who has just proved in another way who they are; `user_agent` as for [`login`].

@@ -87,6 +87,8 @@ pub struct PostExcerpt {
     pub id: PostId,
     /// At most [`EXCERPT`] characters; one that was cut ends with "…".
     pub excerpt: String,
+    /// Whether the post was judged to be dangerous: who shows it asks first.
+    pub dangerous: bool,
 }
 
 /// `text`, cut where it is longer than [`EXCERPT`].

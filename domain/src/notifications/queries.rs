@@ -67,6 +67,7 @@ struct Row {
     display_name: String,
     post_id: Option<PostId>,
     beginning: Option<String>,
+    dangerous: bool,
 }
 
 impl From<Row> for NotificationView {
@@ -85,6 +86,7 @@ impl From<Row> for NotificationView {
             post: post.map(|(id, beginning)| PostExcerpt {
                 id,
                 excerpt: excerpt(&beginning),
+                dangerous: row.dangerous,
             }),
         }
     }
@@ -103,7 +105,8 @@ pub(super) async fn list(
         Row,
         r#"SELECT n.id, n.kind AS "kind: Kind", n.created_at, n.read_at IS NOT NULL AS "read!",
                   a.id AS "actor_id: UserId", a.username, a.display_name,
-                  p.id AS "post_id?: PostId", left(p.content, $4) AS "beginning?""#,
+                  p.id AS "post_id?: PostId", left(p.content, $4) AS "beginning?",
+                  EXISTS (SELECT 1 FROM post_analysis WHERE post_id = p.id AND safety = 'dangerous') AS "dangerous!""#,
         "AND n.user_id = $1 AND n.id < $2 ORDER BY n.id DESC LIMIT $3",
         user.0,
         before,

@@ -84,6 +84,34 @@ async fn a_dangerous_post_is_behind_a_veil_that_says_why() {
     assert!(summary.contains("Show anyway"), "{summary}");
     assert!(text.contains("I know where you live"), "{text}");
     assert_eq!(page.html.matches("I know where you live").count(), 1);
+    // Nor does its history show it unasked.
+    Browser::at(&app)
+        .get(&format!("/posts/{post}/history"))
+        .await
+        .ok(200)
+        .shows("Show anyway");
+    let history = format!("/posts/{lost}/history");
+    let page = Browser::at(&app).get(&history).await.ok(200);
+    page.shows("??").hides("Show anyway");
+}
+
+#[tokio::test]
+async fn a_notification_of_a_dangerous_post_has_the_veil_too() {
+    let app = TestApp::start(1).await;
+    let (ada, eve) = (app.member("ada").await, app.member("eve").await);
+    let post = eve.write("@ada I know where you live").await;
+    eve.write("@ada good morning").await;
+    let dangerous = Verdict {
+        safety: Safety::Dangerous,
+        ..verdict()
+    };
+    app.judge(post, &dangerous).await;
+    let page = Browser::of(&ada).get("/notifications").await.ok(200);
+    let (_, rest) = page.html.split_once("class=\"veil\"").expect("a veil");
+    let (veil, _) = rest.split_once("</details>").expect("its end");
+    assert!(veil.contains("I know where you live"), "{veil}");
+    assert_eq!(page.html.matches("class=\"veil\"").count(), 1);
+    page.shows("good morning");
 }
 
 #[tokio::test]
@@ -101,13 +129,42 @@ async fn what_cannot_be_posted_stays_in_the_form() {
     ada.submit("/", "/compose", &[("content", "   ")])
         .await
         .ok(422);
-    ada.submit("/", "/compose", &[("content", "x"), ("reply_to", "999")])
+    // Not only what breaks a rule: what is refused for any reason stays with its author.
+    ada.submit(
+        "/",
+        "/compose",
+        &[("content", "my words"), ("reply_to", "999")],
+    )
+    .await
+    .ok(404)
+    .shows("my words</textarea>")
+    .shows("There is no such post.");
+    let csrf = ada.get("/").await.csrf();
+    let fields = [
+        ("csrf", csrf.as_str()),
+        ("content", "my words"),
+        ("reply_to", "999"),
+    ];
+    let part = ada
+        .send_with("/compose", &fields, &[("hx-request", "true")])
         .await
-        .ok(404);
+        .ok(404)
+        .shows("my words</textarea>");
+    assert_eq!(part.header("hx-retarget"), "#compose");
     ada.submit("/", "/compose", &[("content", "x"), ("reply_to", "y")])
         .await
         .ok(400);
     ada.get("/?feed=everyone").await.ok(200).hides("<article");
+    let eve = app.member("eve").await;
+    let edit = format!("/posts/{}/edit", eve.write("hers").await);
+    ada.submit("/", &edit, &[("content", "mine")])
+        .await
+        .ok(403)
+        .shows("mine</textarea>");
+    ada.submit("/", "/posts/999/edit", &[("content", "mine")])
+        .await
+        .ok(404)
+        .shows("mine</textarea>");
 }
 
 #[tokio::test]
@@ -118,8 +175,20 @@ async fn the_model_writes_one_and_what_was_typed_survives_its_absence() {
     ada.submit("/", "/compose/suggest", &[("content", "my own")])
         .await
         .ok(200)
-        .shows("A warm wind &#60;today&#62;.</textarea>")
-        .shows("A suggestion");
+        .shows(">my own\n\nA warm wind &#60;today&#62;.</textarea>")
+        .shows("A suggestion")
+        // Where one comes back to from there can be got.
+        .shows("name=\"next\" value=\"/compose\"");
+    ada.submit("/", "/compose/suggest", &[])
+        .await
+        .ok(200)
+        .shows(">A warm wind &#60;today&#62;.</textarea>");
+    let long = "x".repeat(490);
+    ada.submit("/", "/compose/suggest", &[("content", &long)])
+        .await
+        .ok(200)
+        .shows(&format!(">{long}</textarea>"))
+        .shows("A warm wind &#60;today&#62;.</p>");
     let without = TestApp::start(1).await;
     let mut ada = Browser::of(&without.member("ada").await);
     ada.submit("/", "/compose/suggest", &[("content", "my own")])
@@ -180,12 +249,38 @@ async fn one_answers_and_the_conversation_is_on_one_page() {
         part.html
     );
     part.shows("and 24").shows("and 29").hides("a question");
+    // A new answer is put below the others where all are shown; where there are more it would come twice.
+    let csrf = browser.get("/").await.csrf();
+    for (more, shown) in [(false, true), (true, false)] {
+        let mut fields = vec![
+            ("csrf", csrf.as_str()),
+            ("content", "one more"),
+            ("reply_to", first.as_str()),
+        ];
+        if more {
+            page_has_more(&browser.get(&thread).await.html);
+            fields.push(("more", "1"));
+        }
+        let part = browser
+            .send_with("/compose", &fields, &[("hx-request", "true")])
+            .await
+            .ok(200)
+            .shows("<div hx-swap-oob=\"innerHTML:#flash\"><p class=\"toast\">Posted.");
+        assert_eq!(part.html.contains("beforeend:#replies"), shown);
+        assert_eq!(part.html.contains("See your reply"), !shown);
+        assert_eq!(part.html.contains("name=\"more\""), more);
+    }
     // Read from the answer, the question stands above it.
     let page = browser.get(&format!("/posts/{answer}")).await.ok(200);
     let at = |words: &str| page.html.find(words).expect("the words");
     assert!(at("a question") < at("an answer"));
     page.hides("Reply to @ada");
     browser.get("/?feed=everyone").await.shows("Reply to @ada");
+}
+
+#[track_caller]
+fn page_has_more(html: &str) {
+    assert!(html.contains("name=\"more\" value=\"1\""), "{html}");
 }
 
 #[tokio::test]
@@ -261,6 +356,15 @@ async fn likes_reposts_and_bookmarks_are_buttons() {
         .await
         .ok(200)
         .shows("Nothing kept yet");
+    // One comes back to where the button was, also on a repost and from an address with a place of its own.
+    for (next, entry, back) in [
+        ("/@eve", "77", "/@eve#p-77"),
+        ("/@eve#p-1", "77", "/@eve#p-77"),
+    ] {
+        let fields = [("next", next), ("entry", entry)];
+        let sent = browser.submit(&at, &format!("{at}/unlike"), &fields).await;
+        assert_eq!(sent.sent_to(), back);
+    }
     // With htmx the same address answers with the buttons alone.
     let csrf = browser.get(&at).await.csrf();
     let part = browser

@@ -115,6 +115,42 @@ async fn a_blocked_person_reaches_no_page_of_the_blockers() {
 }
 
 #[tokio::test]
+async fn a_block_or_mute_can_be_undone_after_the_other_has_blocked_in_turn() {
+    let app = TestApp::start(1).await;
+    let (mut ada, mut eve) = (
+        Browser::of(&app.member("ada").await),
+        Browser::of(&app.member("eve").await),
+    );
+    ada.submit("/", "/@eve/mute", &[]).await.sent_to();
+    ada.submit("/", "/@eve/block", &[]).await.sent_to();
+    // Who is blocked does not see the one who blocks, but programs may block by number.
+    let sql = app.sql().await;
+    sqlx::query(
+        "INSERT INTO blocks (blocker_id, blocked_id)
+         SELECT e.id, a.id FROM users e, users a WHERE e.username = 'eve' AND a.username = 'ada'",
+    )
+    .execute(&sql)
+    .await
+    .expect("a block");
+    for (list, undo) in [("blocked", "unblock"), ("muted", "unmute")] {
+        let path = format!("/settings/{list}");
+        let deed = format!("/@eve/{undo}");
+        ada.get(&path).await.ok(200).shows(&deed);
+        ada.submit_and_follow(&path, &deed, &[("next", &path)])
+            .await
+            .ok(200)
+            .shows("<h2>Nobody</h2>");
+    }
+    // The other's block stands, and shows nothing.
+    for deed in ["follow", "mute", "unfollow"] {
+        ada.submit("/", &format!("/@eve/{deed}"), &[]).await.ok(404);
+    }
+    ada.get("/@eve").await.ok(404);
+    eve.submit("/", "/@ada/unblock", &[]).await.sent_to();
+    ada.get("/@eve").await.ok(200);
+}
+
+#[tokio::test]
 async fn pages_for_members_lead_others_to_the_login() {
     let app = TestApp::start(1).await;
     let nobody = Browser::at(&app);

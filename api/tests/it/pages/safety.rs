@@ -212,12 +212,14 @@ async fn pages_are_paid_for_like_calls_and_a_refusal_is_a_page() {
     }
     let refused = browser.send_with("/login", &credentials, &[]).await.ok(429);
     assert!(refused.html.contains("One moment, please"));
+    // The form cannot be sent again by asking for its address.
+    assert!(!refused.html.contains("Try again"));
     assert!(!refused.header("retry-after").is_empty());
     assert_eq!(refused.header("ratelimit-remaining"), "0");
     for _ in 0..4 {
         browser.get("/").await.ok(200);
     }
-    browser.get("/").await.ok(429);
+    browser.get("/").await.ok(429).shows("Try again");
     let style = api::pages::assets::css();
     for _ in 0..8 {
         browser.get(style).await.ok(200);

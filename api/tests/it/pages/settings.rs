@@ -57,6 +57,35 @@ async fn a_new_password_needs_the_old_one_and_ends_the_other_logins() {
         .shows("Your password is changed");
     assert!(!phone.is_logged_in().await);
     phone.login("ada", new).await.ok(200);
+    // Should the new login fail, the form for it says what has been done.
+    Browser::at(&app)
+        .get("/login?done=password&next=%2Fsettings")
+        .await
+        .ok(200)
+        .shows("Your password is changed. Log in with the new one.")
+        .shows("name=\"next\" value=\"/settings\"");
+}
+
+#[tokio::test]
+async fn a_password_that_is_asked_for_opens_no_login() {
+    let app = TestApp::start(1).await;
+    let mut ada = Browser::of(&app.member("ada").await);
+    let sql = app.sql().await;
+    let wrong = [("current", "not this one"), ("new", "another good one")];
+    ada.submit("/settings", "/settings/password", &wrong)
+        .await
+        .ok(422)
+        // Where one comes back to from there can be got.
+        .shows("name=\"next\" value=\"/settings\"");
+    let right = [("current", PASSWORD), ("new", "another good one")];
+    ada.submit("/settings", "/settings/password", &right)
+        .await
+        .sent_to();
+    let logins: i64 = sqlx::query_scalar("SELECT count(*) FROM sessions")
+        .fetch_one(&sql)
+        .await
+        .expect("a count");
+    assert_eq!(logins, 1);
 }
 
 #[tokio::test]
