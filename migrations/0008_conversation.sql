@@ -74,8 +74,15 @@ CREATE TRIGGER posts_count_answers_gone AFTER UPDATE OF deleted_at ON posts
 
 -- Reposts go with what they show.
 CREATE FUNCTION posts_drop_reposts() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    dropped integer;
 BEGIN
     UPDATE posts SET deleted_at = NEW.deleted_at WHERE repost_of = NEW.id AND deleted_at IS NULL;
+    -- At once: one by one, each would write a version of the same row, and 40,000 of them take longer than a statement may.
+    GET DIAGNOSTICS dropped = ROW_COUNT;
+    IF dropped > 0 THEN
+        UPDATE post_counts SET reposts = reposts - dropped WHERE post_id = NEW.id;
+    END IF;
     RETURN NULL;
 END $$;
 CREATE TRIGGER posts_drop_reposts AFTER UPDATE OF deleted_at ON posts

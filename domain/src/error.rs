@@ -85,12 +85,14 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         let away = match &error {
             sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => true,
-            // Class 40 is a transaction that PostgreSQL gave up for another one's sake (a deadlock), 57 (operator intervention: shutting down, starting up) and 53 (out of resources, such as
-            // too many connections) pass by themselves.
+            // Classes 40 (a transaction given up for another one's sake, as in a deadlock), 57 (operator intervention:
+            // shutting down, starting up) and 53 (out of resources, such as too many connections) pass by themselves.
             // <https://www.postgresql.org/docs/15/errcodes-appendix.html>
-            sqlx::Error::Database(fault) => fault
-                .code()
-                .is_some_and(|code| ["40", "57P", "53"].iter().any(|class| code.starts_with(class))),
+            sqlx::Error::Database(fault) => fault.code().is_some_and(|code| {
+                ["40", "57P", "53"]
+                    .iter()
+                    .any(|class| code.starts_with(class))
+            }),
             _ => false,
         };
         if away {

@@ -78,7 +78,12 @@ impl Sweeper {
         }
         if is_time(&mut self.purged, PURGE) {
             self.note(&self.purging, auth::purge_expired(&self.ctx).await);
-            self.note(&self.purging, notifications::purge_old(&self.ctx).await);
+            for _ in 0..STEPS {
+                match self.note(&self.purging, notifications::purge_old(&self.ctx).await) {
+                    Some(purged) if purged >= notifications::PURGE_BATCH => {}
+                    _ => break,
+                }
+            }
         }
         if more { SHORT_PAUSE } else { PAUSE }
     }

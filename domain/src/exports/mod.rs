@@ -32,7 +32,7 @@ const AT_ONCE: usize = 1;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a reader may take for one part, and for all of them.
 const STALL: Duration = Duration::from_secs(15);
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_secs(60);
 /// The most items of a part; small next to the memory, large next to the time that a statement takes to get there.
 const PART: i64 = 500;
 /// The same for posts, which bring their edits along.
@@ -92,7 +92,7 @@ impl Export {
     ///
     /// # Errors
     /// Those of the database, and [`Error::Internal`] when the reader was too slow: a part must be taken within 15 s
-    /// and all of them within five minutes.
+    /// and all of them within a minute.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Part>>> {
         let broken_off = || Err(Error::internal("the export was broken off"));
         let part = self.parts.poll_recv(context);

@@ -23,7 +23,7 @@ pub const MAX_UNREAD: i64 = 1_000;
 /// How long a notification is kept.
 pub const KEPT: Duration = Duration::days(90);
 /// Old notifications removed at once.
-const PURGE_BATCH: i64 = 1_000;
+pub const PURGE_BATCH: u64 = 1_000;
 
 /// Writes down, in the transaction of the deed, what is to be told; answers who has something new, for [`announce`]
 /// after the COMMIT. Left out are oneself, people with a block between them and the actor, people who mute the actor,
@@ -127,7 +127,7 @@ pub async fn mark_read(ctx: &Ctx, user: UserId, up_to: Option<i64>) -> Result<i6
 /// # Errors
 /// Those of the database.
 pub async fn purge_old(ctx: &Ctx) -> Result<u64> {
-    Ok(queries::purge(&ctx.db, ctx.clock.now() - KEPT, PURGE_BATCH).await?)
+    Ok(queries::purge(&ctx.db, ctx.clock.now() - KEPT, PURGE_BATCH as i64).await?)
 }
 
 /// Removes what two people have told each other, as part of a block.

@@ -40,6 +40,8 @@ pub(super) async fn insert(tx: &mut PgConnection, notices: &[Notice]) -> sqlx::R
 
 /// `$what` of the notifications `n` of a person, with their actors `a` and posts `p`, that are still to be shown: not
 /// those from people who have gone or are blocked or muted by now, nor about posts that have gone.
+///
+/// Looked up one by one: as NOT EXISTS, PostgreSQL compared each with all that somebody blocks, 0.6 s for 6,000 of them.
 macro_rules! shown {
     ($query:ident!($($row:ident,)? $what:literal, $tail:literal $(, $value:expr)*)) => {
         sqlx::$query!(
@@ -48,9 +50,9 @@ macro_rules! shown {
                 JOIN users a ON a.id = n.actor_id AND a.deleted_at IS NULL
                 LEFT JOIN posts p ON p.id = n.post_id
                 WHERE p.deleted_at IS NULL
-                    AND NOT EXISTS (SELECT 1 FROM blocks WHERE blocker_id = n.user_id AND blocked_id = n.actor_id)
-                    AND NOT EXISTS (SELECT 1 FROM blocks WHERE blocker_id = n.actor_id AND blocked_id = n.user_id)
-                    AND NOT EXISTS (SELECT 1 FROM mutes WHERE muter_id = n.user_id AND muted_id = n.actor_id) "
+                    AND (SELECT true FROM blocks WHERE blocker_id = n.user_id AND blocked_id = n.actor_id LIMIT 1) IS NULL
+                    AND (SELECT true FROM blocks WHERE blocker_id = n.actor_id AND blocked_id = n.user_id LIMIT 1) IS NULL
+                    AND (SELECT true FROM mutes WHERE muter_id = n.user_id AND muted_id = n.actor_id LIMIT 1) IS NULL "
             + $tail
             $(, $value)*
         )
