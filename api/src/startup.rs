@@ -21,7 +21,9 @@ use crate::{
     config::ServeConfig,
     extract::MAX_BODY,
     live::{Hub, Limits},
-    middleware::{head::head_as_get, origin::refuse_foreign, rate_limit::rate_limit},
+    middleware::{
+        caching::keep_nothing, head::head_as_get, origin::refuse_foreign, rate_limit::rate_limit,
+    },
     openapi, pages,
     problem::Problem,
     routes::{self, Known, State},
@@ -116,6 +118,7 @@ impl Application {
                 .wrap(from_fn(refuse_foreign))
                 .wrap(from_fn(rate_limit))
                 .wrap(from_fn(pages::errors::as_pages))
+                .wrap(from_fn(keep_nothing))
                 .wrap(from_fn(head_as_get))
                 .wrap(DefaultHeaders::new().add(("x-content-type-options", "nosniff")))
                 .wrap(tracing_logger())

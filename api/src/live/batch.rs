@@ -8,13 +8,22 @@ use domain::{
     live::{Event, Heard},
 };
 
+/// Whose home timelines posts are in: of the author's followers, those who know whom they answer and do not hide whom
+/// they show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Circle {
+    pub(super) author: UserId,
+    pub(super) answered: Option<UserId>,
+    pub(super) original: Option<UserId>,
+}
+
 /// What happened since the last look.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     /// Each time that hearing began (`true`) or ended.
     pub(super) turns: Vec<bool>,
-    /// New posts by author.
-    pub(super) posts: HashMap<UserId, Vec<PostId>>,
+    /// New posts by those who decide whose they are.
+    pub(super) posts: HashMap<Circle, Vec<PostId>>,
     /// Posts whose analyses changed, with their authors.
     pub(super) analyses: HashMap<PostId, UserId>,
     /// The last counts of each post.
@@ -43,8 +52,13 @@ impl Batch {
     fn add(&mut self, event: Event) {
         match event {
             Event::Posts { posts } => {
-                for (post, author) in posts {
-                    self.posts.entry(author).or_default().push(post);
+                for arrival in posts {
+                    let circle = Circle {
+                        author: arrival.author,
+                        answered: arrival.answered,
+                        original: arrival.original,
+                    };
+                    self.posts.entry(circle).or_default().push(arrival.post);
                 }
             }
             Event::Analysis { post, author } => {

@@ -219,12 +219,13 @@ impl Hub {
             self.reload(ctx, Some(&batch.relations)).await;
         }
         let mark = self.mark();
-        for (author, posts) in batch.posts {
+        for (circle, posts) in batch.posts {
             let registry = self.registry();
-            if registry.has_readers(author) {
+            if registry.has_readers(circle.author) {
+                let author = circle.author;
                 let posts: Vec<_> = posts.into_iter().map(|post| (post, author)).collect();
                 let message = Arc::new(Message::posts(mark, &posts));
-                self.count(Name::Post, registry.tell_readers(author, &message));
+                self.count(Name::Post, registry.tell_readers(circle, &message));
             }
         }
         for (user, (id, unread)) in batch.notifications {

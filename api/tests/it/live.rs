@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use domain::{
     ids::{PostId, UserId},
-    live::{self, Event},
+    live::{self, Arrival, Event},
     testing::eventually,
 };
 
@@ -44,8 +44,13 @@ impl TestApp {
 
     /// Says that posts have reached home timelines.
     async fn fan_out(&self, posts: &[(i64, &Client)]) {
-        let pair = |(post, author): &(i64, &Client)| (PostId(*post), UserId(author.id));
-        let posts = posts.iter().map(pair).collect();
+        let arrival = |(post, author): &(i64, &Client)| Arrival {
+            post: PostId(*post),
+            author: UserId(author.id),
+            answered: None,
+            original: None,
+        };
+        let posts = posts.iter().map(arrival).collect();
         self.publish(&[Event::Posts { posts }]).await;
     }
 

@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::{
     Ctx, Result,
     ids::{PostId, UserId},
+    notifications,
     redis::Redis,
 };
 
@@ -36,14 +37,27 @@ const CLOCKS_DIFFER: i64 = 5_000;
 /// The channel's name under the stack's prefix.
 const CHANNEL: &str = "live";
 
+/// A post that has reached home timelines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arrival {
+    /// Its number.
+    pub post: PostId,
+    /// Who wrote it; for a repost, who reposted.
+    pub author: UserId,
+    /// Whom else it answers: it is at home only with those who follow, or are, both.
+    pub answered: Option<UserId>,
+    /// Whose post a repost shows: it is not at home with those who hide that person.
+    pub original: Option<UserId>,
+}
+
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// Posts that have reached the home timelines of their authors' followers.
     Posts {
-        /// Each with its author (for a repost, who reposted).
-        posts: Vec<(PostId, UserId)>,
+        /// Which.
+        posts: Vec<Arrival>,
     },
     /// The analysis of a post has changed.
     Analysis {
@@ -196,7 +210,10 @@ pub async fn missed(
         // Counts and unread notifications have no history; they are told as they are.
         counts: queries::counts(&ctx.db, watched).await?,
         notifications: match viewer {
-            Some(viewer) => Some(queries::notifications(&ctx.db, viewer).await?),
+            Some(viewer) => {
+                let newest = queries::newest_notification(&ctx.db, viewer).await?;
+                Some((newest, notifications::unread(ctx, viewer).await?))
+            }
             None => None,
         },
     })

@@ -110,7 +110,8 @@ pub(super) async fn public(
     Ok(pairs(rows))
 }
 
-/// The analyses of these posts; with `since`, of those that were judged after it, or given up at any time.
+/// The analyses of these posts; with `since`, of those that were judged after it, or may have been given up: that takes
+/// minutes from the writing, but longer after an outage, and is not noted.
 pub(super) async fn verdicts(
     db: impl PgExecutor<'_>,
     posts: &[PostId],
@@ -126,7 +127,8 @@ pub(super) async fn verdicts(
                   a.explanation, a.model, CASE WHEN a.status = 'dead' THEN a.error END AS error
            FROM post_analysis a JOIN posts p ON p.id = a.post_id
            WHERE a.post_id = ANY($1) AND p.deleted_at IS NULL
-             AND ($2::timestamptz IS NULL OR a.finished_at > $2 OR a.status = 'dead')"#,
+             AND ($2::timestamptz IS NULL OR a.finished_at > $2
+                  OR (a.status = 'dead' AND a.pending_since > $2 - interval '1 hour'))"#,
         &numbers(posts),
         since
     )
@@ -202,10 +204,18 @@ pub(super) async fn posts_since(
                 PostRow,
                 r#"SELECT p.id AS "id: PostId", p.user_id AS "user_id: UserId"
                    FROM follows f JOIN posts p ON p.user_id = f.followed_id
-                   WHERE f.follower_id = $2 AND p.id > $1 AND p.deleted_at IS NULL
-                     AND NOT EXISTS (SELECT 1 FROM mutes m WHERE m.muter_id = $2 AND m.muted_id = p.user_id)
-                     AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.blocker_id = $2 AND b.blocked_id = p.user_id)
-                     AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.blocker_id = p.user_id AND b.blocked_id = $2)
+                   LEFT JOIN posts original ON original.id = p.repost_of
+                   LEFT JOIN posts answered ON answered.id = p.reply_to
+                   WHERE f.follower_id = $2 AND p.id > $1 AND p.deleted_at IS NULL AND original.deleted_at IS NULL
+                     AND NOT EXISTS (SELECT 1 FROM mutes m
+                                     WHERE m.muter_id = $2 AND m.muted_id IN (p.user_id, original.user_id))
+                     AND NOT EXISTS (SELECT 1 FROM blocks b
+                                     WHERE b.blocker_id = $2 AND b.blocked_id IN (p.user_id, original.user_id))
+                     AND NOT EXISTS (SELECT 1 FROM blocks b
+                                     WHERE b.blocker_id IN (p.user_id, original.user_id) AND b.blocked_id = $2)
+                     AND (answered.id IS NULL OR answered.user_id IN (p.user_id, $2)
+                          OR EXISTS (SELECT 1 FROM follows g
+                                     WHERE g.follower_id = $2 AND g.followed_id = answered.user_id))
                    ORDER BY p.id DESC LIMIT $3"#,
                 after.0,
                 viewer,
@@ -250,17 +260,15 @@ pub(super) async fn counts(db: impl PgExecutor<'_>, posts: &[PostId]) -> sqlx::R
     Ok(rows.into_iter().map(event).collect())
 }
 
-/// The newest notification's number and how many are unread.
-pub(super) async fn notifications(
+/// The newest notification's number.
+pub(super) async fn newest_notification(
     db: impl PgExecutor<'_>,
     user: UserId,
-) -> sqlx::Result<(Option<i64>, i64)> {
-    let row = sqlx::query!(
-        r#"SELECT (SELECT max(id) FROM notifications WHERE user_id = $1) AS newest,
-                  (SELECT count(*) FROM notifications WHERE user_id = $1 AND read_at IS NULL) AS "unread!""#,
+) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar!(
+        "SELECT max(id) FROM notifications WHERE user_id = $1",
         user.0
     )
     .fetch_one(db)
-    .await?;
-    Ok((row.newest, row.unread))
+    .await
 }

@@ -116,7 +116,7 @@ pub struct PostView {
     pub deleted_at: Option<DateTime<Utc>>,
     /// Whether it said something else before.
     pub edited: bool,
-    /// What it answers.
+    /// What it answers; `None` also when that is deleted, or between people with a block.
     pub reply_to: Option<ReplyTo>,
     /// The first post of the conversation; `None` when this is it.
     pub thread_id: Option<PostId>,
@@ -134,7 +134,7 @@ pub struct PostView {
     pub analysis: Option<AnalysisView>,
 }
 
-/// The post that a reply answers; it may be deleted by now.
+/// The post that a reply answers, as long as the viewer may see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplyTo {
     /// Which post.

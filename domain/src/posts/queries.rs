@@ -141,7 +141,11 @@ macro_rules! select_posts {
                                    OR (b.blocked_id = $1 AND b.blocker_id IN (e.user_id, p.user_id)))) "# + $entries + r#") AS p
                JOIN users eu ON eu.id = p.entry_user_id AND eu.deleted_at IS NULL
                JOIN users u ON u.id = p.user_id AND u.deleted_at IS NULL
-               LEFT JOIN posts answered ON answered.id = p.reply_to
+               LEFT JOIN posts answered ON answered.id = p.reply_to AND answered.deleted_at IS NULL
+                   AND ($1::bigint IS NULL OR NOT EXISTS (
+                            SELECT FROM blocks b
+                            WHERE (b.blocker_id = $1 AND b.blocked_id = answered.user_id)
+                               OR (b.blocked_id = $1 AND b.blocker_id = answered.user_id)))
                LEFT JOIN users answered_user ON answered_user.id = answered.user_id
                LEFT JOIN post_counts c ON c.post_id = p.id
                LEFT JOIN post_analysis a ON a.post_id = p.id "# + $order,

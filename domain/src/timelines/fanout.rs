@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Ctx, Error, Result,
     ids::UserId,
-    live::{self, Event},
+    live::{self, Arrival, Event},
 };
 
 /// The most posts in one transaction.
@@ -156,7 +156,13 @@ impl FanOut {
 
     async fn announce(&self, taken: &[Waiting]) {
         let there = taken.iter().filter(|post| !post.is_deleted);
-        let posts: Vec<_> = there.map(|post| (post.id, post.author)).collect();
+        let arrival = |post: &Waiting| Arrival {
+            post: post.id,
+            author: post.author,
+            answered: post.answered,
+            original: post.original,
+        };
+        let posts: Vec<_> = there.map(arrival).collect();
         if !posts.is_empty() {
             live::publish(&self.ctx, &[Event::Posts { posts }]).await;
         }

@@ -138,6 +138,8 @@ pub(super) struct Waiting {
     pub created_at: DateTime<Utc>,
     /// Whom it answers, unless itself an answer to its own author.
     pub answered: Option<UserId>,
+    /// Whose post it shows, when it is a repost.
+    pub original: Option<UserId>,
     pub is_deleted: bool,
     pub is_large: bool,
     /// It has more followers than are written to, and nobody has said so yet.
@@ -162,12 +164,14 @@ pub(super) async fn take(
                SELECT post_id FROM fanouts ORDER BY post_id LIMIT $1 FOR UPDATE SKIP LOCKED
            ), seen AS (
                SELECT p.id, p.user_id, p.created_at, p.deleted_at IS NOT NULL AS is_deleted,
-                      nullif(answered.user_id, p.user_id) AS answered, coalesce(c.is_large, false) AS is_large,
+                      nullif(answered.user_id, p.user_id) AS answered, original.user_id AS original,
+                      coalesce(c.is_large, false) AS is_large,
                       coalesce(c.followers > $3 AND NOT c.is_large, false) AS has_grown,
                       CASE WHEN c.is_large OR c.followers > $3 THEN 0 ELSE coalesce(c.followers, 0) END AS weight
                FROM next
                JOIN posts p ON p.id = next.post_id
                LEFT JOIN posts answered ON answered.id = p.reply_to
+               LEFT JOIN posts original ON original.id = p.repost_of
                LEFT JOIN user_counts c ON c.user_id = p.user_id
            ), weighed AS (
                SELECT *, sum(weight) OVER (ORDER BY id) - weight AS weight_before FROM seen
@@ -177,7 +181,7 @@ pub(super) async fn take(
                DELETE FROM fanouts WHERE post_id = ANY (ARRAY(SELECT id FROM taken))
            )
            SELECT id AS "id: PostId", user_id AS "author: UserId", created_at, answered AS "answered: UserId",
-                  is_deleted AS "is_deleted!", is_large AS "is_large!", has_grown AS "has_grown!"
+                  original AS "original: UserId", is_deleted AS "is_deleted!", is_large AS "is_large!", has_grown AS "has_grown!"
            FROM taken"#,
         posts,
         pushes,

@@ -6,7 +6,7 @@ use domain::{
     Ctx,
     analysis::{self, MAX_ATTEMPTS},
     ids::{PostId, UserId},
-    live::{self, Event, Feed, Heard, Mark, MissedPosts},
+    live::{self, Arrival, Event, Feed, Heard, Mark, MissedPosts},
     testing::{self, PrivateRedis, posts as given},
 };
 use tokio::{sync::mpsc::UnboundedReceiver, time::timeout};
@@ -78,7 +78,20 @@ async fn every_kind_of_event_is_heard_as_it_was_published_and_only_under_its_pre
     let mut heard = listener(&ctx).await;
     let events = [
         Event::Posts {
-            posts: vec![(PostId(1), UserId(2)), (PostId(3), UserId(4))],
+            posts: vec![
+                Arrival {
+                    post: PostId(1),
+                    author: UserId(2),
+                    answered: None,
+                    original: None,
+                },
+                Arrival {
+                    post: PostId(3),
+                    author: UserId(4),
+                    answered: Some(UserId(5)),
+                    original: Some(UserId(6)),
+                },
+            ],
         },
         Event::Analysis {
             post: PostId(1),

@@ -7,8 +7,8 @@ use domain::{
     live::Feed,
 };
 
-use super::{Registry, Stream};
-use crate::live::{message::Message, queue::Pushed};
+use super::{Person, Registry, Stream};
+use crate::live::{batch::Circle, message::Message, queue::Pushed};
 
 /// How many streams took a message, and how many ended for want of room.
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,11 +66,22 @@ impl Registry {
         tally
     }
 
-    /// To those in whose home timelines the author's posts are.
-    pub(in crate::live) fn tell_readers(&self, author: UserId, message: &Arc<Message>) -> Tally {
+    /// To those in whose home timelines the posts of this circle are.
+    pub(in crate::live) fn tell_readers(&self, circle: Circle, message: &Arc<Message>) -> Tally {
         let mut tally = Tally::default();
-        let readers = self.readers.get(&author).into_iter().flatten();
-        for person in readers.filter_map(|reader| self.people.get(reader)) {
+        let knows = |reader: &UserId, person: &Person| {
+            circle
+                .answered
+                .is_none_or(|other| other == *reader || person.follows.contains(&other))
+        };
+        let readers = self.readers.get(&circle.author).into_iter().flatten();
+        for reader in readers {
+            let Some(person) = self.people.get(reader) else {
+                continue;
+            };
+            if !knows(reader, person) || circle.original.is_some_and(|other| person.hides(other)) {
+                continue;
+            }
             for stream in &person.streams {
                 if stream.feed == Feed::Home {
                     tally.push(stream, message);
@@ -118,6 +129,10 @@ impl Registry {
                 continue;
             }
             let person = stream.user().and_then(|user| self.people.get(&user));
+            // Whoever's blocks are not known yet would be told of everybody.
+            if person.is_some_and(|person| !person.known) {
+                continue;
+            }
             let hidden = |author| person.is_some_and(|person| person.hides(author));
             if !posts.iter().any(|(_, author)| hidden(*author)) {
                 tally.push(stream, &all);
