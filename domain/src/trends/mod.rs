@@ -87,10 +87,7 @@ pub async fn about(
     limit: Limit,
 ) -> Result<Page<PostView>> {
     let before = before.unwrap_or(i64::MAX);
-    let mut tx = ctx.db.begin().await?;
-    queries::plan_anew(&mut tx).await?;
-    let ids = queries::about(&mut tx, viewer, topic.as_str(), before, limit.probe()).await?;
-    tx.rollback().await?;
+    let ids = queries::about(&ctx.db, viewer, topic.as_str(), before, limit.probe()).await?;
     let page = Page::from_probe(ids, limit, |id| id.0);
     hydrated(ctx, viewer, page).await
 }

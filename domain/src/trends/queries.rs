@@ -82,7 +82,8 @@ pub(super) async fn fill(tx: &mut PgConnection) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// The posts with a tag; the primary key of `post_tags` holds them in this order.
+/// The posts with a tag; the primary key of `post_tags` holds them in this order. Each is looked up by itself: PostgreSQL
+/// would else walk down all posts beside those of a tag that it takes for common, however far below they are.
 pub(super) async fn tagged(
     db: impl PgExecutor<'_>,
     viewer: Option<UserId>,
@@ -92,8 +93,9 @@ pub(super) async fn tagged(
 ) -> sqlx::Result<Vec<PostId>> {
     sqlx::query_scalar!(
         r#"SELECT t.post_id AS "id: PostId"
-           FROM post_tags t JOIN posts p ON p.id = t.post_id
-           WHERE t.tag = $2 AND t.post_id < $3 AND p.deleted_at IS NULL
+           FROM post_tags t
+           CROSS JOIN LATERAL (SELECT user_id FROM posts WHERE id = t.post_id AND deleted_at IS NULL LIMIT 1) AS p
+           WHERE t.tag = $2 AND t.post_id < $3
              AND p.user_id NOT IN (SELECT blocked_id FROM blocks WHERE blocker_id = $1
                                    UNION ALL SELECT blocker_id FROM blocks WHERE blocked_id = $1
                                    UNION ALL SELECT muted_id FROM mutes WHERE muter_id = $1)
@@ -107,36 +109,28 @@ pub(super) async fn tagged(
     .await
 }
 
-/// Lets this transaction's statements be planned for what they are asked: a common topic and a rare one are found in
-/// different ways.
-pub(super) async fn plan_anew(tx: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::query!("SELECT set_config('plan_cache_mode', 'force_custom_plan', true) AS plan")
-        .fetch_one(tx)
-        .await?;
-    Ok(())
-}
-
-/// The posts whose verdict names a topic.
+/// The posts whose verdict names a topic, as [`tagged`] from `post_topics`.
 pub(super) async fn about(
-    tx: &mut PgConnection,
+    db: impl PgExecutor<'_>,
     viewer: Option<UserId>,
     topic: &str,
     before: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<PostId>> {
     sqlx::query_scalar!(
-        r#"SELECT a.post_id AS "id: PostId"
-           FROM post_analysis a JOIN posts p ON p.id = a.post_id
-           WHERE a.status = 'done' AND a.topics @> ARRAY[$2] AND a.post_id < $3 AND p.deleted_at IS NULL
+        r#"SELECT t.post_id AS "id: PostId"
+           FROM post_topics t
+           CROSS JOIN LATERAL (SELECT user_id FROM posts WHERE id = t.post_id AND deleted_at IS NULL LIMIT 1) AS p
+           WHERE t.topic = $2 AND t.post_id < $3
              AND p.user_id NOT IN (SELECT blocked_id FROM blocks WHERE blocker_id = $1
                                    UNION ALL SELECT blocker_id FROM blocks WHERE blocked_id = $1
                                    UNION ALL SELECT muted_id FROM mutes WHERE muter_id = $1)
-           ORDER BY a.post_id DESC LIMIT $4"#,
+           ORDER BY t.post_id DESC LIMIT $4"#,
         viewer as Option<UserId>,
         topic,
         before,
         limit
     )
-    .fetch_all(tx)
+    .fetch_all(db)
     .await
 }
