@@ -87,10 +87,12 @@ impl FromRequest for Visitor {
 /// A path within this site, from what anybody may have written into an address; else the front page.
 #[must_use]
 pub fn within(next: Option<&str>) -> &str {
-    // Browsers take `\` for `/`, `//host` for another site, and leave out tabs and line ends.
+    // Browsers take `\` for `/`, `//host` for another site, and leave out tabs and line ends. `/api/auth/logout` would be
+    // a way to end the login that has just begun.
     let inner = |path: &&str| {
         path.starts_with('/')
             && !path.starts_with("//")
+            && !path.starts_with("/api/")
             && !path.contains(|c: char| c == '\\' || c.is_control() || c.is_whitespace())
     };
     next.filter(inner).unwrap_or("/")
