@@ -30,6 +30,7 @@ use std::fmt;
 
 use actix_web::{
     HttpResponse, Resource,
+    guard::fn_guard,
     http::StatusCode,
     middleware::Compress,
     web::{self, ServiceConfig},
@@ -69,6 +70,8 @@ fn deed(path: &str) -> Resource {
 pub fn table(config: &mut ServiceConfig) {
     config.service(page("/assets/{hash}/{name}").get(assets::serve));
     let pages = web::scope("")
+        // A layer outside puts the figures in the place of whatever answers there, which must not say that it is compressed.
+        .guard(fn_guard(|request| request.head().uri.path() != "/metrics"))
         .wrap(Compress::default())
         .service(page("/").get(home::home))
         .configure(accounts)

@@ -78,3 +78,12 @@ async fn what_dashboards_need_is_there_and_nothing_secret() {
         assert!(!text.contains(secret), "{secret} is in\n{text}");
     }
 }
+
+#[tokio::test]
+async fn a_scraper_that_takes_compression_reads_plain_figures() {
+    let app = TestApp::start(1).await;
+    let request = app.client(0).request("GET", "/metrics");
+    let answer = request.header("accept-encoding", "gzip").send().await;
+    assert_eq!(answer.header("content-encoding"), "");
+    assert!(answer.text().contains("process_cpu_seconds_total"));
+}
