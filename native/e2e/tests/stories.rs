@@ -150,18 +150,20 @@ async fn the_model_is_reached_through_openais_protocol_too() {
     })
     .unwrap();
     let llm = Llm::new(&settings, redis, &prometheus::Registry::new()).unwrap();
-    // The small model follows no instructions: it may fail to judge so, but in this one way only, and not before it
-    // was understood.
+    // The small model follows no instructions: it may fail to judge or to write so, but in this one way only, and not
+    // before it was understood.
+    let refusal = "what it wrote is not the JSON that it was asked for";
     let text = "What a lovely day, I am so happy!";
     match llm.analyze(text, "e2e-openai").await {
         Ok(verdict) => assert!(verdict.prompt_version.starts_with("openai"), "{verdict:?}"),
-        Err(LlmError::Failed(why)) => {
-            assert_eq!(why, "what it wrote is not the JSON that it was asked for");
-        }
+        Err(LlmError::Failed(why)) => assert_eq!(why, refusal),
         Err(error) => panic!("{error}"),
     }
-    let post = llm.generate(140, "e2e-openai").await.unwrap();
-    assert!((1..=140).contains(&post.chars().count()), "{post:?}");
+    match llm.generate(140, "e2e-openai").await {
+        Ok(post) => assert!((1..=140).contains(&post.chars().count()), "{post:?}"),
+        Err(LlmError::Failed(why)) => assert_eq!(why, refusal),
+        Err(error) => panic!("{error}"),
+    }
 }
 
 #[tokio::test]
