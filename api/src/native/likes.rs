@@ -6,7 +6,10 @@ use actix_web::{
 };
 use domain::{ids::PostId, likes};
 
-use super::{link_next, post_dto::PostDto, profiles::PersonDto};
+use super::{
+    post_dto::PostDto,
+    profiles::{PersonDto, answer},
+};
 use crate::{
     extract::{CurrentUser, MaybeUser, PageQuery},
     openapi::{Common, LoginNeeded, NoSuch, Refused},
@@ -73,9 +76,5 @@ pub async fn people(
 ) -> Result<HttpResponse, Problem> {
     let (limit, before) = query.parse()?;
     let page = likes::people(&state.ctx, caller.id(), PostId(*id), before, limit).await?;
-    let mut response = HttpResponse::Ok();
-    let path = format!("/api/posts/{id}/likes");
-    link_next(&mut response, &path, limit.get(), page.next);
-    let people: Vec<PersonDto> = page.items.into_iter().map(PersonDto::from).collect();
-    Ok(response.json(people))
+    Ok(answer(&format!("/api/posts/{id}/likes"), limit, page))
 }

@@ -7,13 +7,14 @@ use actix_web::{
 use chrono::{DateTime, Utc};
 use domain::{
     ids::UserId,
+    page::{Limit, Page},
     profiles::{self, Bio, DisplayName, Person, Profile, ProfileChange},
     relations::Relation,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::users::missing;
+use super::{link_next, users::missing};
 use crate::{
     extract::{Body, CurrentUser, MaybeUser},
     openapi::{BadBody, Common, LoginNeeded, NoSuch},
@@ -71,6 +72,14 @@ impl From<Person> for PersonDto {
             relation: person.relation.map(RelationDto::from),
         }
     }
+}
+
+/// The body of a list of people with its header `Link`.
+pub(super) fn answer(path: &str, limit: Limit, page: Page<Person>) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    link_next(&mut response, path, limit.get(), page.next);
+    let people: Vec<PersonDto> = page.items.into_iter().map(PersonDto::from).collect();
+    response.json(people)
 }
 
 /// Somebody with all that their page shows of them.

@@ -4,31 +4,15 @@ use actix_web::{
     HttpResponse, delete, get, post,
     web::{Data, Path, Query},
 };
-use domain::{
-    ids::UserId,
-    page::{Limit, Page},
-    profiles::Person,
-    relations,
-};
+use domain::{ids::UserId, relations};
 
-use super::{
-    link_next,
-    profiles::{PersonDto, RelationDto},
-};
+use super::profiles::{PersonDto, RelationDto, answer};
 use crate::{
     extract::{CurrentUser, MaybeUser, PageQuery},
     openapi::{Blocking, Common, FollowsMany, LoginNeeded, NoSuch, Oneself, Refused},
     problem::Problem,
     routes::State,
 };
-
-/// The body of a list of people with its header `Link`.
-fn answer(path: &str, limit: Limit, page: Page<Person>) -> HttpResponse {
-    let mut response = HttpResponse::Ok();
-    link_next(&mut response, path, limit.get(), page.next);
-    let people: Vec<PersonDto> = page.items.into_iter().map(PersonDto::from).collect();
-    response.json(people)
-}
 
 /// Follow somebody: their posts are in one's home timeline from now on.
 ///

@@ -6,7 +6,7 @@ use actix_web::{
 };
 use domain::timelines;
 
-use super::{link_next, post_dto::PostDto};
+use super::post_dto::{PostDto, answer};
 use crate::{
     extract::{CurrentUser, PageQuery},
     openapi::{Common, LoginNeeded, Refused},
@@ -35,8 +35,5 @@ pub async fn home(
 ) -> Result<HttpResponse, Problem> {
     let (limit, before) = query.parse()?;
     let page = timelines::home(&state.ctx, &session.user, before, limit).await?;
-    let posts: Vec<PostDto<'_>> = page.items.iter().map(PostDto::from).collect();
-    let mut response = HttpResponse::Ok();
-    link_next(&mut response, "/api/home", limit.get(), page.next);
-    Ok(response.json(posts))
+    Ok(answer("/api/home", limit, page))
 }
