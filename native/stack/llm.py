@@ -52,6 +52,7 @@ def describe(layout, supervisor):
         "ready": "",
         "failed": f"llm-service did not come up: {detail} (`make logs P=llm` shows all; `make up` tries again)",
         "absent": "llm-service has not been built yet",
+        "unwanted": "no llm-service runs, as llm=0 says; posts wait as pending (`make scale llm=1` brings one)",
     }
     return phase, words.get(phase, detail)
 
@@ -152,7 +153,10 @@ def model_that_answers(layout, running):
 # Those who wait ----------------------------------------------------------------------------------------
 
 def launch(layout, supervisor):
-    """Starts the background program unless it is at work."""
+    """Starts the background program unless it is at work, or nobody wants what it makes."""
+    if not layout.wanted("llm") and not replicas.running(supervisor, "llm"):
+        tell(layout, "unwanted")
+        return
     if supervisor.state("llm-build") not in ("RUNNING", "STARTING"):
         tell(layout, "checking")
         supervisor.start(["llm-build"])

@@ -1,0 +1,3 @@
+//! Linnet's load harness.
+pub mod seed;
+pub mod stack;

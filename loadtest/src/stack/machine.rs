@@ -1,0 +1,118 @@
+//! What is measured on: a figure means nothing without it.
+
+use std::fs;
+
+use serde::Serialize;
+use tokio::process::Command;
+
+use super::{child, processes};
+
+/// The machine and what ran on it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Machine {
+    /// The processor's name.
+    pub processor: String,
+    /// How many cores this process may use.
+    pub cores: usize,
+    /// Gigabytes of memory.
+    pub memory_gb: f64,
+    /// The kernel.
+    pub kernel: String,
+    /// Name and version of each program that took part.
+    pub versions: Vec<String>,
+    /// The commit of the repository, with a mark when there were changes.
+    pub commit: String,
+    /// How the harness was built; the binaries that are measured are those beside it.
+    pub profile: &'static str,
+    /// The load before anything was started: processes that wanted a core in the last minute.
+    pub load_before: f64,
+    /// What a reader of the figures should know.
+    pub warnings: Vec<String>,
+}
+
+impl Machine {
+    /// Looks at this machine. Call it before anything is started.
+    pub async fn look(root: &std::path::Path) -> Self {
+        let load_before = processes::load();
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
+        let mut warnings = Vec::new();
+        if load_before > 0.25 * cores as f64 {
+            warnings.push(format!(
+                "the machine was busy before anything was started: a load of {load_before:.1} on {cores} cores. The figures \
+                 are of a machine that does other things as well"
+            ));
+        }
+        if profile == "dev" {
+            warnings.push("this harness is a dev build: it takes more of the machine than it should, and so may what it \
+                measures; use `make compare`"
+                .to_owned());
+        }
+        let mut versions = Vec::new();
+        for (program, flag) in [("nginx", "-v"), ("redis-server", "--version"), ("psql", "--version"), ("node", "--version")] {
+            versions.extend(version(program, flag).await);
+        }
+        let mut git = Command::new("git");
+        git.current_dir(root).args(["describe", "--always", "--dirty", "--abbrev=12"]);
+        let commit = child::run("git", git).await.map_or_else(|_| "unknown".to_owned(), |said| said.trim().to_owned());
+        Self {
+            processor: field("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
+            cores,
+            memory_gb: memory_gb(),
+            kernel: fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
+            versions,
+            commit,
+            profile,
+            load_before,
+            warnings,
+        }
+    }
+
+    /// It in one line.
+    #[must_use]
+    pub fn line(&self) -> String {
+        format!(
+            "{}, {} cores, {:.0} GB, Linux {}; {}; commit {}, {} build",
+            self.processor,
+            self.cores,
+            self.memory_gb,
+            self.kernel,
+            self.versions.join(", "),
+            self.commit,
+            self.profile
+        )
+    }
+}
+
+/// The first line of what a program says of its version; nothing when it is not there.
+async fn version(program: &str, flag: &str) -> Option<String> {
+    let mut command = Command::new("sh");
+    // nginx says it on standard error.
+    command.args(["-c", &format!("{program} {flag} 2>&1")]);
+    command.env("PATH", format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default()));
+    let said = child::run(program, command).await.ok()?;
+    let line = said.lines().next()?.trim();
+    let number = line
+        .split(|c: char| c.is_whitespace() || matches!(c, '=' | '/'))
+        .map(|word| word.trim_start_matches('v'))
+        .find(|word| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.'))?;
+    let name = match program {
+        "psql" => "PostgreSQL",
+        "redis-server" => "Redis",
+        "node" => "Node",
+        other => other,
+    };
+    Some(format!("{name} {number}"))
+}
+
+fn field(file: &str, key: &str) -> Option<String> {
+    let text = fs::read_to_string(file).ok()?;
+    let line = text.lines().find(|line| line.starts_with(key))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+fn memory_gb() -> f64 {
+    let kilobytes = field("/proc/meminfo", "MemTotal")
+        .and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok());
+    kilobytes.unwrap_or(0.0) / f64::from(1 << 20)
+}
