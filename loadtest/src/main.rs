@@ -1,22 +1,10 @@
-//! Linnet's load harness: the command line.
-use clap::{Parser, Subcommand};
-use loadtest::seed;
+//! `loadtest`: see `loadtest --help`.
 
-#[derive(Parser)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
+use std::process::ExitCode;
 
-#[derive(Subcommand)]
-enum Command {
-    /// Fills a database with people and posts.
-    Seed(seed::SeedArgs),
-}
+use clap::Parser as _;
+use loadtest::cli::Cli;
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    match Cli::parse().command {
-        Command::Seed(args) => seed::run(&args).await,
-    }
+fn main() -> ExitCode {
+    Cli::parse().execute()
 }

@@ -13,7 +13,7 @@ use super::{
     pgbench,
 };
 use crate::{
-    engine::{Pace, parse_stages},
+    engine::Pace,
     scenarios::Scenario,
     seed::span,
 };
@@ -22,8 +22,8 @@ use crate::{
 const WARMUP: Duration = Duration::from_secs(2);
 /// Telling NGINX, and what else lies between two measurements.
 const BETWEEN: Duration = Duration::from_secs(1);
-/// The stages of the Node service's stress test, and a hold in which 2,000 users show what they are worth.
-pub(super) const STRESS: &str = "10:10s,20:20s,50:20s,100:20s,200:20s,500:50s,1000:50s,2000:50s,2000:30s";
+/// How long the stages from 10 to 2,000 users and their hold take, with a second between.
+const STRESS: Duration = Duration::from_secs(271);
 /// Connections that PostgreSQL keeps for its superuser, and a few to look at things with.
 const SPARE: i64 = 15;
 /// The load of the open model, as a share of what the closed model reached.
@@ -77,7 +77,7 @@ fn total(args: &CompareArgs) -> Duration {
         .map(|what| sides.iter().filter(|side| takes_part(**side, *what)).count() * args.connections.len())
         .sum();
     let cells = u32::try_from(cells + opens(args).len()).unwrap_or(1);
-    let stress = if args.stress { Duration::from_secs(271) * u32::try_from(sides.len()).unwrap_or(1) } else { Duration::ZERO };
+    let stress = if args.stress { STRESS * u32::try_from(sides.len()).unwrap_or(1) } else { Duration::ZERO };
     one(args) * cells * rounds + stress
 }
 
@@ -223,7 +223,7 @@ async fn open(
             connections: fewest,
             ..Cell::empty()
         };
-        let pace = Pace::arrivals(rate, Duration::from_secs(args.seconds), 1_000);
+        let pace = Pace::steady(rate, Duration::from_secs(args.seconds), 1_000);
         let cell = driven(lab, cell, what, ids, &pace).await?;
         say(&cell);
         results.cells.push(cell);
@@ -248,12 +248,12 @@ async fn stress(lab: &mut Lab, sides: &[Side], clock: &mut Clock, results: &mut 
             ..Cell::empty()
         };
         lab.hand_to(*side).await?;
-        let pace = Pace::Closed(parse_stages(STRESS)?);
+        let pace = Pace::stress();
         let scenario = Scenario::read_feed();
         let cell = cell::take(cell, lab.target()?, &scenario, &pace, Duration::ZERO, &lab.parts(*side)).await?;
         say(&cell);
         results.cells.push(cell);
-        clock.done += Duration::from_secs(271);
+        clock.done += STRESS;
     }
     Ok(())
 }

@@ -1,0 +1,6 @@
+//! The harness against a small real server: what arrives there, and what is said of it.
+
+mod seed;
+mod accounts;
+mod engine;
+mod server;
