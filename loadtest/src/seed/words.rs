@@ -17,7 +17,7 @@ const SECOND: [&str; 24] = [
 ];
 const THIRD: [&str; 10] = ["", "s", "ed", "er", "ing", "ly", "or", "y", "en", "um"];
 /// How many words there are.
-const VOCABULARY: usize = 6_000;
+const VOCABULARY: usize = 5_000;
 /// Tags are some of the words.
 const TAGS: usize = 400;
 
