@@ -26,8 +26,4 @@ export class Jobs {
       log.warn({ why: error.message }, 'a post was not queued');
     }
   }
-
-  close() {
-    return this.queue.close();
-  }
 }

@@ -48,10 +48,10 @@ async function stop(signal) {
     server.close(resolve);
     server.closeIdleConnections();
   });
-  await jobs.close();
-  redis.disconnect();
-  queueRedis.disconnect();
+  // Somebody may have hung up on a post that is being written all the same: its statement first, then what follows it.
   await db.end();
+  await new Promise(setImmediate);
+  await Promise.all([redisClient.leave(redis), redisClient.leave(queueRedis)]);
   log.info('stopped');
 }
 for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, stop);
