@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 
-use crate::{compare, seed};
+use crate::{compare, growth, seed};
 
 /// Puts load on a Linnet, measures what comes of it, and judges the figures.
 #[derive(Debug, Parser)]
@@ -21,6 +21,8 @@ pub struct Cli {
 enum Command {
     /// Measures Linnet beside the Node baseline and the bare limits of this machine, in one run, on a stack of its own.
     Compare(compare::CompareArgs),
+    /// Measures Linnet with more and more posts and replicas, on a stack of its own.
+    Growth(growth::GrowthArgs),
     /// Fills a database of this machine with people and posts, up to so many; may be ended and called again.
     Seed(seed::SeedArgs),
 }
@@ -46,6 +48,7 @@ impl Command {
     async fn run(self) -> Result<ExitCode> {
         match self {
             Self::Compare(args) => compare::run(&args).await,
+            Self::Growth(args) => growth::run(&args).await,
             Self::Seed(args) => seed::run(&args).await.map(|()| ExitCode::SUCCESS),
         }
     }

@@ -8,6 +8,7 @@
 //! - `seed`: people and posts by the million, straight into the database.
 //! - `compare`: Linnet beside the Node baseline and the bare limits of the machine.
 //! - `growth`: Linnet with more and more posts, and with more and more replicas.
+//! - `progress`: how long it still takes.
 //! - `table`: rows for terminals and pages.
 //! - `stack`: the native stack that those two start, and what its parts cost.
 
@@ -15,6 +16,8 @@ pub mod accounts;
 pub mod cli;
 pub mod compare;
 pub mod engine;
+pub mod growth;
+pub mod progress;
 pub mod scenarios;
 pub mod seed;
 pub mod stack;

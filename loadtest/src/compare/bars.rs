@@ -28,12 +28,27 @@ pub fn ratio(a: f64, b: f64) -> Option<f64> {
 /// What was measured together: a scenario, a model and a number of connections.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Place {
+    /// What reads only comes first, as it is measured.
+    #[serde(skip)]
+    rank: usize,
     /// The scenario's name.
     pub scenario: String,
     /// How users came.
     pub model: Model,
     /// How many there were at most.
     pub connections: usize,
+}
+
+impl Place {
+    fn of(cell: &Cell) -> Self {
+        let order = ["read-feed", "read-one", "post", "mixed", "stress"];
+        Self {
+            rank: order.iter().position(|name| *name == cell.scenario).unwrap_or(order.len()),
+            scenario: cell.scenario.clone(),
+            model: cell.model,
+            connections: cell.wanted,
+        }
+    }
 }
 
 /// The medians of one side's rounds.
@@ -49,7 +64,7 @@ pub struct Middle {
     pub rate: f64,
     /// Requests per CPU second of what stands behind NGINX.
     pub per_api_cpu: Option<f64>,
-    /// CPU milliseconds per request of each part: API, PostgreSQL, Redis, NGINX, generator.
+    /// CPU milliseconds per request of each part.
     pub cpu_ms: BTreeMap<&'static str, f64>,
     /// Milliseconds.
     pub p50_ms: f64,
@@ -70,7 +85,7 @@ pub struct Middle {
 pub fn middles(cells: &[Cell], cores: usize) -> BTreeMap<Place, Vec<Middle>> {
     let mut groups: BTreeMap<(Place, Side), Vec<&Cell>> = BTreeMap::new();
     for cell in cells {
-        let place = Place { scenario: cell.scenario.clone(), model: cell.model, connections: cell.wanted };
+        let place = Place::of(cell);
         groups.entry((place, cell.side)).or_default().push(cell);
     }
     let mut all: BTreeMap<Place, Vec<Middle>> = BTreeMap::new();
@@ -80,7 +95,8 @@ pub fn middles(cells: &[Cell], cores: usize) -> BTreeMap<Place, Vec<Middle>> {
     all
 }
 
-fn middle(side: Side, cells: &[&Cell], cores: usize) -> Middle {
+/// The medians of these rounds of one side.
+pub(crate) fn middle(side: Side, cells: &[&Cell], cores: usize) -> Middle {
     let of = |value: &dyn Fn(&Cell) -> f64| median(cells.iter().map(|cell| value(cell)));
     let most = |value: &dyn Fn(&Cell) -> f64| cells.iter().map(|cell| value(cell)).fold(0.0, f64::max);
     let each = |cell: &Cell, seconds: f64| ratio(seconds * 1000.0, cell.requests as f64).unwrap_or(0.0);
@@ -97,6 +113,8 @@ fn middle(side: Side, cells: &[&Cell], cores: usize) -> Middle {
             ("redis", of(&|cell| each(cell, cell.cpu.redis))),
             ("nginx", of(&|cell| each(cell, cell.cpu.nginx))),
             ("generator", of(&|cell| each(cell, cell.cpu.generator))),
+            ("worker", of(&|cell| each(cell, cell.cpu.worker))),
+            ("kernel", of(&|cell| each(cell, cell.cpu.kernel))),
         ]),
         p50_ms: of(&|cell| cell.p50_ms),
         p99_ms: of(&|cell| cell.p99_ms),
@@ -127,7 +145,7 @@ impl Bar {
         Self { name, measured, bar, at_least: true, unit }
     }
 
-    fn at_most(name: String, measured: Option<f64>, bar: f64, unit: &'static str) -> Self {
+    pub(crate) fn at_most(name: String, measured: Option<f64>, bar: f64, unit: &'static str) -> Self {
         Self { at_least: false, ..Self::at_least(name, measured, bar, unit) }
     }
 

@@ -140,7 +140,7 @@ pub async fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
         Some(folder) => folder.clone(),
         None => native::own_folder()?,
     };
-    let wanted = native::Wanted { data: args.data.clone(), binaries, api: 2, worker: 0 };
+    let wanted = native::Wanted { data: args.data.clone(), binaries };
     let mut lab = lab::Lab::plan(&wanted)?;
     let machine = Machine::look(lab.root()).await;
     eprintln!("loadtest: {}", machine.line());

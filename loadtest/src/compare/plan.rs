@@ -1,7 +1,7 @@
 //! What is measured in which order. The sides take turns within every round, so that a machine which grows warm or busy
 //! does so for all of them. What only reads comes first: posts change the feed and with it the size of its answer.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sqlx::Connection as _;
 
@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     engine::Pace,
+    progress::Clock,
     scenarios::Scenario,
-    seed::span,
 };
 
 /// How long users are there before anything is counted.
@@ -35,26 +35,6 @@ pub(super) struct Results {
     pub cells: Vec<Cell>,
     pub idle_mb: std::collections::BTreeMap<Side, f64>,
     pub notes: Vec<String>,
-}
-
-/// How far it is.
-struct Clock {
-    began: Instant,
-    total: Duration,
-    done: Duration,
-}
-
-impl Clock {
-    fn new(args: &CompareArgs) -> Self {
-        Self { began: Instant::now(), total: total(args), done: Duration::ZERO }
-    }
-
-    fn says(&self, what: &str) {
-        let left = self.total.saturating_sub(self.done);
-        // Everything takes a little longer than planned, in proportion.
-        let pace = if self.done.is_zero() { 1.0 } else { self.began.elapsed().as_secs_f64() / self.done.as_secs_f64() };
-        eprintln!("loadtest: {what} ({} left)", span(left.mul_f64(pace.clamp(0.5, 3.0))));
-    }
 }
 
 fn one(args: &CompareArgs) -> Duration {
@@ -92,7 +72,7 @@ pub(super) async fn measure(args: &CompareArgs, lab: &mut Lab, results: &mut Res
     lab.up(args.posts, &sides).await?;
     results.idle_mb.clone_from(&lab.idle_mb);
     let ids = some_posts(lab).await?;
-    let mut clock = Clock::new(args);
+    let mut clock = Clock::new(total(args));
     let mut ordered = args.scenarios.clone();
     ordered.sort_by_key(|what| matches!(what, What::Post | What::Mixed));
     for what in ordered {
@@ -123,7 +103,7 @@ pub(super) async fn measure(args: &CompareArgs, lab: &mut Lab, results: &mut Res
                     };
                     say(&cell);
                     results.cells.push(cell);
-                    clock.done += one(args);
+                    clock.done(one(args));
                 }
             }
         }
@@ -227,7 +207,7 @@ async fn open(
         let cell = driven(lab, cell, what, ids, &pace).await?;
         say(&cell);
         results.cells.push(cell);
-        clock.done += one(args);
+        clock.done(one(args));
     }
     Ok(())
 }
@@ -253,7 +233,7 @@ async fn stress(lab: &mut Lab, sides: &[Side], clock: &mut Clock, results: &mut 
         let cell = cell::take(cell, lab.target()?, &scenario, &pace, Duration::ZERO, &lab.parts(*side)).await?;
         say(&cell);
         results.cells.push(cell);
-        clock.done += STRESS;
+        clock.done(STRESS);
     }
     Ok(())
 }

@@ -106,7 +106,7 @@ impl Verdict {
 
     /// Where the CPU time of a request goes.
     fn costs(&self) -> Table {
-        let parts = ["api", "postgres", "redis", "nginx", "generator"];
+        let parts = ["api", "postgres", "redis", "nginx", "generator", "kernel"];
         let mut head = vec!["scenario", "users", "side"];
         head.extend(parts);
         head.push("others %");
@@ -123,6 +123,7 @@ impl Verdict {
                 table.row(row);
             }
         }
+        table.note("api: what stands behind NGINX. kernel: interrupts, which is the loopback network. others: how much of the machine other processes took.");
         table
     }
 

@@ -4,7 +4,7 @@
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
-use super::Progress;
+use crate::progress::Progress;
 
 const TABLES: [&str; 6] = [
     "posts",

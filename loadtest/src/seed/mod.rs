@@ -19,7 +19,6 @@
 pub mod indexes;
 mod people;
 mod posts;
-mod progress;
 pub mod words;
 
 use std::str::FromStr as _;
@@ -30,7 +29,7 @@ use sqlx::{
     AssertSqlSafe, Connection as _, Executor as _, PgConnection, postgres::PgConnectOptions,
 };
 
-pub use progress::{Progress, span};
+use crate::progress::Progress;
 
 /// How many posts must be missing before the indexes are dropped for them: below that, making them again for what is
 /// already there takes longer than keeping them.

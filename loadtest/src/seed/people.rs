@@ -7,7 +7,8 @@ use argon2::{Argon2, password_hash::PasswordHasher as _};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use sqlx::{Connection as _, PgConnection};
 
-use super::{PEOPLE_STEP, Progress, SeedArgs, copy, next_id, used, words::skewed};
+use super::{PEOPLE_STEP, SeedArgs, copy, next_id, used, words::skewed};
+use crate::progress::Progress;
 
 /// The first so many accounts are followed by most people; above 14,000 people they are large ones.
 const FAMOUS: usize = 3;

@@ -9,9 +9,10 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use sqlx::{Connection as _, PgConnection};
 
 use super::{
-    LARGE, Progress, STEP, copy, indexes, next_id, people, used,
+    LARGE, STEP, copy, indexes, next_id, people, used,
     words::{Vocabulary, often, skewed},
 };
+use crate::progress::Progress;
 
 /// Topics as the service's own model names them; frequent ones first.
 const TOPICS: [&str; 10] = [

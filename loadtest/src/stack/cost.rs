@@ -37,7 +37,9 @@ pub struct Cpu {
     pub worker: f64,
     /// What makes the load.
     pub generator: f64,
-    /// Everything else on this machine.
+    /// Interrupts: the loopback network, of which the kernel does not say whose it was.
+    pub kernel: f64,
+    /// Every other process of this machine.
     pub others: f64,
 }
 
@@ -45,6 +47,7 @@ impl Parts {
     /// What they have taken since they were started; `others` is what the whole machine has.
     #[must_use]
     pub fn cpu(&self) -> Cpu {
+        let (others, kernel) = processes::machine_busy();
         Cpu {
             api: processes::cpu_of(&self.api),
             postgres: processes::cpu_of(&self.postgres),
@@ -56,7 +59,8 @@ impl Parts {
                 [] => processes::own_cpu(),
                 pids => processes::cpu_of(pids),
             },
-            others: processes::machine_busy(),
+            kernel,
+            others,
         }
     }
 
@@ -79,6 +83,7 @@ impl Cpu {
             nginx: spent(self.nginx, before.nginx),
             worker: spent(self.worker, before.worker),
             generator: spent(self.generator, before.generator),
+            kernel: spent(self.kernel, before.kernel),
             others: 0.0,
         };
         let known = cost.api + cost.postgres + cost.redis + cost.nginx + cost.worker + cost.generator;

@@ -25,10 +25,6 @@ pub struct Wanted {
     pub data: Option<PathBuf>,
     /// The folder of the binaries `api` and `worker`.
     pub binaries: PathBuf,
-    /// How many API replicas.
-    pub api: u32,
-    /// How many workers.
-    pub worker: u32,
 }
 
 /// A running stack.

@@ -52,10 +52,11 @@ pub fn proportional(pid: u32) -> u64 {
     own + children(pid).into_iter().map(proportional).sum::<u64>()
 }
 
-/// Seconds that all cores of this machine were busy since it started.
+/// Seconds that the cores of this machine have been busy since it started: with processes (and for other machines on the
+/// same host), and with interrupts, which on one machine is the loopback network and is no process's.
 #[must_use]
-pub fn machine_busy() -> f64 {
-    fs::read_to_string("/proc/stat").map_or(0.0, |text| parse_busy(&text))
+pub fn machine_busy() -> (f64, f64) {
+    fs::read_to_string("/proc/stat").map_or((0.0, 0.0), |text| parse_busy(&text))
 }
 
 /// How many processes want a core, on average over the last minute.
@@ -85,7 +86,7 @@ fn parse_stat(text: &str) -> Option<f64> {
 }
 
 /// The first line of /proc/stat without idle and waiting, and without what guests had, which is in it twice.
-fn parse_busy(text: &str) -> f64 {
+fn parse_busy(text: &str) -> (f64, f64) {
     let fields: Vec<f64> = text
         .lines()
         .next()
@@ -94,8 +95,9 @@ fn parse_busy(text: &str) -> f64 {
         .skip(1)
         .filter_map(|word| word.parse().ok())
         .collect();
-    let busy: f64 = [0, 1, 2, 5, 6, 7].iter().filter_map(|place| fields.get(*place)).sum();
-    busy / ticks()
+    let of = |places: &[usize]| places.iter().filter_map(|place| fields.get(*place)).sum::<f64>() / ticks();
+    // user, nice, system, steal; irq, softirq.
+    (of(&[0, 1, 2, 7]), of(&[5, 6]))
 }
 
 fn parse_kilobytes(text: &str, key: &str) -> u64 {
@@ -122,8 +124,10 @@ mod tests {
     #[test]
     fn waiting_for_a_disk_is_not_busy() {
         let text = "cpu  100 10 50 9999 8888 5 5 30 7 7\ncpu0 1 1 1\n";
-        assert!((parse_busy(text) - 200.0 / ticks()).abs() < 1e-9);
-        assert_eq!(parse_busy(""), 0.0);
+        let (processes, interrupts) = parse_busy(text);
+        assert!((processes - 190.0 / ticks()).abs() < 1e-9);
+        assert!((interrupts - 10.0 / ticks()).abs() < 1e-9);
+        assert_eq!(parse_busy(""), (0.0, 0.0));
     }
 
     #[test]

@@ -133,7 +133,7 @@ async fn a_large_step_leaves_the_indexes_as_it_found_them_also_when_it_was_kille
     let before = indexes(&mut db).await;
     assert!(before.iter().any(|(_, _, settings)| settings == "1=0"), "{before:?}");
     // As a run does that is then killed: dropped and noted, and nothing made again.
-    let mut quiet = loadtest::seed::Progress::new(true);
+    let mut quiet = loadtest::progress::Progress::new(true);
     seed::indexes::drop(&mut db, &mut quiet).await.unwrap();
     let during = indexes(&mut db).await;
     assert!(during.len() < before.len() - 8, "{during:?}");

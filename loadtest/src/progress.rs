@@ -79,6 +79,34 @@ fn line(what: &str, before: u64, done: u64, total: u64, passed: Duration) -> Str
     text
 }
 
+/// How far a measurement is whose parts take a time that is known beforehand.
+pub struct Clock {
+    began: Instant,
+    total: Duration,
+    done: Duration,
+}
+
+impl Clock {
+    /// One for so much.
+    #[must_use]
+    pub fn new(total: Duration) -> Self {
+        Self { began: Instant::now(), total, done: Duration::ZERO }
+    }
+
+    /// Says what comes now, and how long everything still takes.
+    pub fn says(&self, what: &str) {
+        let left = self.total.saturating_sub(self.done);
+        // Everything takes a little longer than planned, in proportion.
+        let pace = if self.done.is_zero() { 1.0 } else { self.began.elapsed().as_secs_f64() / self.done.as_secs_f64() };
+        eprintln!("loadtest: {what} ({} left)", span(left.mul_f64(pace.clamp(0.5, 3.0))));
+    }
+
+    /// A part is done that was to take so long.
+    pub fn done(&mut self, part: Duration) {
+        self.done += part;
+    }
+}
+
 /// A length of time as people say it: "8 s", "3 min 20 s", "1 h 5 min".
 pub fn span(time: Duration) -> String {
     let seconds = time.as_secs_f64().round() as u64;
