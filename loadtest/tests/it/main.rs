@@ -2,4 +2,5 @@
 
 mod accounts;
 mod engine;
+mod run;
 mod server;
