@@ -36,7 +36,7 @@ Examples:
   The stress test that users of the Node service know, ended when it breaks:
     loadtest run stress --abort-on-fail
   Rise, hold, fall; a report to look at; the server's own figures beside ours:
-    loadtest run mixed --stages 50:10s,50:1m,0:10s --prometheus http://127.0.0.1:8143 --out report
+    loadtest run mixed --stages 50:10s,50:1m,0:10s --prometheus http://127.0.0.1:8082 --out report
   In CI: one line, and the exit status.
     loadtest run post --rate 100 --duration 20s --thresholds bars.toml --quiet --ci-line
 
