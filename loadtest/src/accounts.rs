@@ -309,6 +309,33 @@ fn refused(what: &str, answer: &Answer) -> anyhow::Error {
     }
 }
 
+/// Has each of `people` follow the `each` who come after them in the list, so that their home timelines are not empty.
+/// Doing it again changes nothing.
+///
+/// # Errors
+/// When the server refuses.
+pub async fn befriend(target: &Target, people: &[Account], each: usize) -> Result<()> {
+    let each = each.min(people.len().saturating_sub(1));
+    stream::iter(0..people.len())
+        .map(|number| async move {
+            let mut connection = connection(target);
+            let cookie = header::HeaderValue::try_from(format!("jwt={}", people[number].token))?;
+            for next in 1..=each {
+                let other = &people[(number + next) % people.len()];
+                let uri = target.uri(&format!("/api/user/{}/follow", other.id))?;
+                let call = Call::with(Method::POST, uri, String::new()).by(Some(&cookie));
+                let answer = ask(target, &mut connection, call).await?;
+                if answer.status != StatusCode::OK {
+                    return Err(refused("following", &answer));
+                }
+            }
+            Ok(())
+        })
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await
+}
+
 /// Waits until `target` answers at all.
 ///
 /// # Errors

@@ -1,11 +1,16 @@
 //! The commands. What each does, and its options, is in the module of its name.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
-use crate::{compare, growth, seed};
+use crate::{
+    compare, growth,
+    report::{Run, page_of},
+    run::{self, RunArgs},
+    seed,
+};
 
 /// Puts load on a Linnet, measures what comes of it, and judges the figures.
 #[derive(Debug, Parser)]
@@ -19,12 +24,31 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Measures Linnet beside the Node baseline and the bare limits of this machine, in one run, on a stack of its own.
+    /// Run a scenario against a stack that is up, and judge it
+    #[command(after_long_help = run::EXAMPLES, after_help = "`loadtest run --help` explains the scenarios and gives examples.")]
+    Run(Box<RunArgs>),
+    /// Make a page of runs that were kept as report.json, side by side when there are several
+    #[command(
+        after_help = "Example:\n  loadtest report before/report.json after/report.json --html change.html"
+    )]
+    Report(ReportArgs),
+    /// Measure Linnet beside the Node baseline and the bare limits of this machine, in one run, on a stack of its own
     Compare(compare::CompareArgs),
-    /// Measures Linnet with more and more posts and replicas, on a stack of its own.
+    /// Measure Linnet with more and more posts and replicas, on a stack of its own
     Growth(growth::GrowthArgs),
-    /// Fills a database of this machine with people and posts, up to so many; may be ended and called again.
+    /// Fill a database of this machine with people and posts, up to so many; may be ended and called again
     Seed(seed::SeedArgs),
+}
+
+/// The options of `loadtest report`.
+#[derive(Debug, Args)]
+struct ReportArgs {
+    /// What `loadtest run --out` wrote
+    #[arg(required = true, value_name = "FILE.json")]
+    files: Vec<PathBuf>,
+    /// Where the page goes
+    #[arg(long, value_name = "FILE", default_value = "report.html")]
+    html: PathBuf,
 }
 
 impl Cli {
@@ -47,9 +71,52 @@ impl Cli {
 impl Command {
     async fn run(self) -> Result<ExitCode> {
         match self {
+            Self::Run(args) => run::execute(*args).await,
+            Self::Report(args) => report(&args),
             Self::Compare(args) => compare::run(&args).await,
             Self::Growth(args) => growth::run(&args).await,
             Self::Seed(args) => seed::run(&args).await.map(|()| ExitCode::SUCCESS),
         }
+    }
+}
+
+fn report(args: &ReportArgs) -> Result<ExitCode> {
+    let mut runs = Vec::new();
+    for path in &args.files {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("{} cannot be read", path.display()))?;
+        let run = Run::from_json(&text).with_context(|| path.display().to_string())?;
+        runs.push((label(path), run));
+    }
+    std::fs::write(&args.html, page_of(&runs).html())
+        .with_context(|| format!("{} cannot be written", args.html.display()))?;
+    eprintln!("written: {}", args.html.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What tells the files apart: the folder's name where the file has the usual one.
+fn label(path: &std::path::Path) -> String {
+    let stem = path
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let folder = path
+        .parent()
+        .and_then(std::path::Path::file_name)
+        .map(|name| name.to_string_lossy().into_owned());
+    match folder {
+        Some(folder) if stem == "report" => folder,
+        _ => stem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_options_are_sound() {
+        super::Cli::command().debug_assert();
     }
 }

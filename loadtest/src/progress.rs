@@ -54,13 +54,7 @@ impl Progress {
         task.next = now + Duration::from_secs(2);
         eprintln!(
             "loadtest: {}",
-            line(
-                &task.what,
-                task.before,
-                done,
-                task.total,
-                now - task.began
-            )
+            line(&task.what, task.before, done, task.total, now - task.began)
         );
     }
 }
@@ -90,15 +84,26 @@ impl Clock {
     /// One for so much.
     #[must_use]
     pub fn new(total: Duration) -> Self {
-        Self { began: Instant::now(), total, done: Duration::ZERO }
+        Self {
+            began: Instant::now(),
+            total,
+            done: Duration::ZERO,
+        }
     }
 
     /// Says what comes now, and how long everything still takes.
     pub fn says(&self, what: &str) {
         let left = self.total.saturating_sub(self.done);
         // Everything takes a little longer than planned, in proportion.
-        let pace = if self.done.is_zero() { 1.0 } else { self.began.elapsed().as_secs_f64() / self.done.as_secs_f64() };
-        eprintln!("loadtest: {what} ({} left)", span(left.mul_f64(pace.clamp(0.5, 3.0))));
+        let pace = if self.done.is_zero() {
+            1.0
+        } else {
+            self.began.elapsed().as_secs_f64() / self.done.as_secs_f64()
+        };
+        eprintln!(
+            "loadtest: {what} ({} left)",
+            span(left.mul_f64(pace.clamp(0.5, 3.0)))
+        );
     }
 
     /// A part is done that was to take so long.

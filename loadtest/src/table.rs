@@ -1,5 +1,7 @@
 //! Tables: the same rows as text in a terminal and as a part of a page.
 
+use crate::report::{Block, Section};
+
 /// To which side a column leans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
@@ -27,7 +29,13 @@ impl Table {
     /// An empty one; the first column holds words and the others figures, unless `align` says otherwise.
     #[must_use]
     pub fn new(title: &str, head: &[&str]) -> Self {
-        let align = |place| if place == 0 { Align::Left } else { Align::Right };
+        let align = |place| {
+            if place == 0 {
+                Align::Left
+            } else {
+                Align::Right
+            }
+        };
         Self {
             title: title.to_owned(),
             head: head.iter().map(|name| (*name).to_owned()).collect(),
@@ -63,11 +71,29 @@ impl Table {
         self.notes.push(sentence.into());
     }
 
+    /// As a section of a page.
+    #[must_use]
+    pub fn section(&self) -> Section {
+        let table = Block::Table {
+            caption: String::new(),
+            columns: self.head.clone(),
+            rows: self.rows.clone(),
+        };
+        let section = Section::new(&self.title).with(table);
+        self.notes.iter().fold(section, |section, note| {
+            section.with(Block::Text(note.clone()))
+        })
+    }
+
     /// As text, with columns as wide as what is in them.
     #[must_use]
     pub fn text(&self) -> String {
         let width = |column: usize| {
-            let fields = self.rows.iter().chain([&self.head]).filter_map(|row| row.get(column));
+            let fields = self
+                .rows
+                .iter()
+                .chain([&self.head])
+                .filter_map(|row| row.get(column));
             fields.map(|field| field.chars().count()).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..self.head.len()).map(width).collect();
@@ -75,7 +101,11 @@ impl Table {
             let mut text = String::new();
             for (column, field) in row.iter().enumerate() {
                 let blank = " ".repeat(widths[column].saturating_sub(field.chars().count()));
-                let (before, after) = if self.is_words(column) { ("", blank.as_str()) } else { (blank.as_str(), "") };
+                let (before, after) = if self.is_words(column) {
+                    ("", blank.as_str())
+                } else {
+                    (blank.as_str(), "")
+                };
                 text += &format!("  {before}{field}{after}");
             }
             text.trim_end().to_owned() + "\n"

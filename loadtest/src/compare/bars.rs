@@ -9,7 +9,10 @@ use super::cell::{Cell, Model, Side};
 /// The middle of the values; between the two middle ones when their number is even. 0 of none.
 #[must_use]
 pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
+    let mut values: Vec<f64> = values
+        .into_iter()
+        .filter(|value| value.is_finite())
+        .collect();
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match values.len() {
@@ -43,7 +46,10 @@ impl Place {
     fn of(cell: &Cell) -> Self {
         let order = ["read-feed", "read-one", "post", "mixed", "stress"];
         Self {
-            rank: order.iter().position(|name| *name == cell.scenario).unwrap_or(order.len()),
+            rank: order
+                .iter()
+                .position(|name| *name == cell.scenario)
+                .unwrap_or(order.len()),
             scenario: cell.scenario.clone(),
             model: cell.model,
             connections: cell.wanted,
@@ -90,7 +96,9 @@ pub fn middles(cells: &[Cell], cores: usize) -> BTreeMap<Place, Vec<Middle>> {
     }
     let mut all: BTreeMap<Place, Vec<Middle>> = BTreeMap::new();
     for ((place, side), cells) in groups {
-        all.entry(place).or_default().push(middle(side, &cells, cores));
+        all.entry(place)
+            .or_default()
+            .push(middle(side, &cells, cores));
     }
     all
 }
@@ -98,8 +106,10 @@ pub fn middles(cells: &[Cell], cores: usize) -> BTreeMap<Place, Vec<Middle>> {
 /// The medians of these rounds of one side.
 pub(crate) fn middle(side: Side, cells: &[&Cell], cores: usize) -> Middle {
     let of = |value: &dyn Fn(&Cell) -> f64| median(cells.iter().map(|cell| value(cell)));
-    let most = |value: &dyn Fn(&Cell) -> f64| cells.iter().map(|cell| value(cell)).fold(0.0, f64::max);
-    let each = |cell: &Cell, seconds: f64| ratio(seconds * 1000.0, cell.requests as f64).unwrap_or(0.0);
+    let most =
+        |value: &dyn Fn(&Cell) -> f64| cells.iter().map(|cell| value(cell)).fold(0.0, f64::max);
+    let each =
+        |cell: &Cell, seconds: f64| ratio(seconds * 1000.0, cell.requests as f64).unwrap_or(0.0);
     let api = of(&|cell| ratio(cell.requests as f64, cell.cpu.api).unwrap_or(f64::NAN));
     Middle {
         side,
@@ -142,33 +152,57 @@ pub struct Bar {
 
 impl Bar {
     fn at_least(name: String, measured: Option<f64>, bar: f64, unit: &'static str) -> Self {
-        Self { name, measured, bar, at_least: true, unit }
+        Self {
+            name,
+            measured,
+            bar,
+            at_least: true,
+            unit,
+        }
     }
 
-    pub(crate) fn at_most(name: String, measured: Option<f64>, bar: f64, unit: &'static str) -> Self {
-        Self { at_least: false, ..Self::at_least(name, measured, bar, unit) }
+    pub(crate) fn at_most(
+        name: String,
+        measured: Option<f64>,
+        bar: f64,
+        unit: &'static str,
+    ) -> Self {
+        Self {
+            at_least: false,
+            ..Self::at_least(name, measured, bar, unit)
+        }
     }
 
     /// Whether it is met; `None` when it was not measured.
     #[must_use]
     pub fn is_met(&self) -> Option<bool> {
-        self.measured.map(|measured| if self.at_least { measured >= self.bar } else { measured <= self.bar })
+        self.measured.map(|measured| {
+            if self.at_least {
+                measured >= self.bar
+            } else {
+                measured <= self.bar
+            }
+        })
     }
 
-    /// "met, by 12 %", "not met, short by 30 %", "not measured".
+    /// "met, by 12 %", "missed, short by 30 %", "not measured".
     #[must_use]
     pub fn verdict(&self) -> String {
         let (Some(is_met), Some(measured)) = (self.is_met(), self.measured) else {
             return "not measured".to_owned();
         };
         if self.bar == 0.0 {
-            return if is_met { "met".to_owned() } else { format!("not met: {measured:.0}{}", self.unit) };
+            return if is_met {
+                "met".to_owned()
+            } else {
+                format!("missed: {measured:.0}{}", self.unit)
+            };
         }
         let distance = ((measured - self.bar) / self.bar * 100.0).abs();
         match (is_met, self.at_least) {
             (true, _) => format!("met, by {distance:.0} %"),
-            (false, true) => format!("not met, short by {distance:.0} %"),
-            (false, false) => format!("not met, over by {distance:.0} %"),
+            (false, true) => format!("missed, short by {distance:.0} %"),
+            (false, false) => format!("missed, over by {distance:.0} %"),
         }
     }
 }
@@ -177,14 +211,20 @@ impl Bar {
 #[must_use]
 pub fn bars(all: &BTreeMap<Place, Vec<Middle>>) -> Vec<Bar> {
     let mut bars = Vec::new();
-    let side = |middles: &[Middle], side: Side| middles.iter().find(|middle| middle.side == side).cloned();
+    let side =
+        |middles: &[Middle], side: Side| middles.iter().find(|middle| middle.side == side).cloned();
     for (place, middles) in all {
-        let (linnet, node, bare) =
-            (side(middles, Side::Linnet), side(middles, Side::Node), side(middles, Side::Bare));
+        let (linnet, node, bare) = (
+            side(middles, Side::Linnet),
+            side(middles, Side::Node),
+            side(middles, Side::Bare),
+        );
         let Some(linnet) = linnet else { continue };
         let at = format!("{}, {} connections", place.scenario, place.connections);
         let against = |other: &Option<Middle>, value: &dyn Fn(&Middle) -> f64| {
-            other.as_ref().and_then(|other| ratio(value(&linnet), value(other)))
+            other
+                .as_ref()
+                .and_then(|other| ratio(value(&linnet), value(other)))
         };
         let per_cpu = |middle: &Middle| middle.per_api_cpu.unwrap_or(0.0);
         match (place.scenario.as_str(), place.model) {
@@ -201,10 +241,26 @@ pub fn bars(all: &BTreeMap<Place, Vec<Middle>>) -> Vec<Bar> {
                 bars.push(Bar::at_least(name, against(&node, &per_cpu), 5.0, " ×"));
             }
             (_, Model::Open) => {
-                let name = format!("{}, open model at half the ceiling: p99 against p50", place.scenario);
-                bars.push(Bar::at_most(name, ratio(linnet.p99_ms, linnet.p50_ms), 10.0, " ×"));
-                let name = format!("{}, open model at half the ceiling: failed or dropped", place.scenario);
-                bars.push(Bar::at_most(name, Some((linnet.failures + linnet.dropped) as f64), 0.0, ""));
+                let name = format!(
+                    "{}, open model at half the ceiling: p99 against p50",
+                    place.scenario
+                );
+                bars.push(Bar::at_most(
+                    name,
+                    ratio(linnet.p99_ms, linnet.p50_ms),
+                    10.0,
+                    " ×",
+                ));
+                let name = format!(
+                    "{}, open model at half the ceiling: failed or dropped",
+                    place.scenario
+                );
+                bars.push(Bar::at_most(
+                    name,
+                    Some((linnet.failures + linnet.dropped) as f64),
+                    0.0,
+                    "",
+                ));
             }
             (_, Model::Stress) => {
                 let name = "stress to 2,000 users: failures".to_owned();
@@ -229,7 +285,9 @@ fn memory(all: &BTreeMap<Place, Vec<Middle>>) -> Vec<Bar> {
             .max_by(f64::total_cmp)
     };
     let (linnet, node) = (most(Side::Linnet), most(Side::Node));
-    let share = linnet.zip(node).and_then(|(linnet, node)| ratio(linnet, node));
+    let share = linnet
+        .zip(node)
+        .and_then(|(linnet, node)| ratio(linnet, node));
     let name = "an API replica under 1,000 connections: resident memory";
     vec![
         Bar::at_most(name.to_owned(), linnet, 40.0, " MB"),

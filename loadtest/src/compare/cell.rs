@@ -143,14 +143,23 @@ pub async fn take(
     warmup: Duration,
     parts: &Parts,
 ) -> anyhow::Result<Cell> {
-    let options = Options { warmup, ..Options::default() };
-    let memory = Memory { parts, most: AtomicU64::new(0) };
+    let options = Options {
+        warmup,
+        ..Options::default()
+    };
+    let memory = Memory {
+        parts,
+        most: AtomicU64::new(0),
+    };
     let before = async {
         // Users are there from the beginning; the first look is when counting begins.
         tokio::time::sleep(warmup).await;
         parts.cpu()
     };
-    let (measured, before) = tokio::join!(engine::drive(target, scenario, pace, &options, &memory), before);
+    let (measured, before) = tokio::join!(
+        engine::drive(target, scenario, pace, &options, &memory),
+        before
+    );
     let cpu = parts.cpu().since(before);
     let measured = measured?;
     let most = memory.most.load(Ordering::Relaxed).max(parts.largest());

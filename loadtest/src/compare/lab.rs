@@ -83,14 +83,18 @@ impl Lab {
         self.front = Some(self.native.front().await?);
         self.target = Some(Target::parse(&self.native.url(), false)?);
         for number in 0..REPLICAS {
-            self.linnet.push(self.native.pid(&format!("api-{number:02}")).await?);
+            self.linnet
+                .push(self.native.pid(&format!("api-{number:02}")).await?);
         }
         self.note_idle(Side::Linnet, &self.linnet.clone());
         eprintln!("loadtest: writing {posts} posts");
         seed::run(&SeedArgs::new(self.native.superuser_url()?, PEOPLE, posts)).await?;
         if sides.contains(&Side::Node) {
             let folder = sides::prepare_node(self.native.root()).await?;
-            let (database, redis) = (self.address("LINNET_DATABASE_URL")?, self.address("LINNET_REDIS_URL")?);
+            let (database, redis) = (
+                self.address("LINNET_DATABASE_URL")?,
+                self.address("LINNET_REDIS_URL")?,
+            );
             let running = sides::start_node(&self.native, &folder, &database, &redis).await?;
             self.note_idle(Side::Node, &running.pids());
             self.node = Some(running);
@@ -107,12 +111,19 @@ impl Lab {
     }
 
     fn note_idle(&mut self, side: Side, pids: &[u32]) {
-        let most = pids.iter().map(|pid| processes::resident(*pid)).max().unwrap_or(0);
+        let most = pids
+            .iter()
+            .map(|pid| processes::resident(*pid))
+            .max()
+            .unwrap_or(0);
         self.idle_mb.insert(side, most as f64 / MEGABYTE);
     }
 
     fn address(&self, name: &str) -> anyhow::Result<String> {
-        self.addresses.get(name).cloned().with_context(|| format!("`linnet env` does not tell {name}"))
+        self.addresses
+            .get(name)
+            .cloned()
+            .with_context(|| format!("`linnet env` does not tell {name}"))
     }
 
     pub(super) fn target(&self) -> anyhow::Result<&Target> {
@@ -128,10 +139,22 @@ impl Lab {
     pub(super) async fn hand_to(&mut self, side: Side) -> anyhow::Result<()> {
         let ports = match side {
             Side::Linnet => vec![self.native.api_port(0), self.native.api_port(1)],
-            Side::Node => self.node.as_ref().map(|running| running.ports.clone()).unwrap_or_default(),
-            Side::Bare => self.fixed.as_ref().map(|running| running.ports.clone()).unwrap_or_default(),
+            Side::Node => self
+                .node
+                .as_ref()
+                .map(|running| running.ports.clone())
+                .unwrap_or_default(),
+            Side::Bare => self
+                .fixed
+                .as_ref()
+                .map(|running| running.ports.clone())
+                .unwrap_or_default(),
         };
-        self.front.as_mut().context("the stack was not started")?.serve(&ports).await
+        self.front
+            .as_mut()
+            .context("the stack was not started")?
+            .serve(&ports)
+            .await
     }
 
     /// Bytes of the size of Linnet's answer to `path` as it is now are the bare limit from now on.
@@ -139,7 +162,9 @@ impl Lab {
         let replica = format!("http://127.0.0.1:{}", self.native.api_port(0));
         let shape = sides::shape(&Target::parse(&replica, false)?, path).await?;
         // The old one may still be the front's; it is told of the new one before the next measurement.
-        let old = self.fixed.replace(sides::start_fixed(&self.native, &shape).await?);
+        let old = self
+            .fixed
+            .replace(sides::start_fixed(&self.native, &shape).await?);
         self.hand_to(Side::Bare).await?;
         if let Some(mut old) = old {
             old.end().await;
@@ -154,7 +179,10 @@ impl Lab {
             Side::Node => self.node.as_ref().map(Running::pids).unwrap_or_default(),
             Side::Bare => self.fixed.as_ref().map(Running::pids).unwrap_or_default(),
         };
-        Parts { api, ..self.parts.clone() }
+        Parts {
+            api,
+            ..self.parts.clone()
+        }
     }
 
     /// Without anything behind NGINX, for what goes to PostgreSQL itself.
@@ -176,7 +204,10 @@ impl Lab {
     pub(super) fn postgres_programs(&self) -> anyhow::Result<PathBuf> {
         let path = self.native.data.join("settings.json");
         let settings: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
-        Ok(settings["postgres_bin"].as_str().unwrap_or("/usr/bin").into())
+        Ok(settings["postgres_bin"]
+            .as_str()
+            .unwrap_or("/usr/bin")
+            .into())
     }
 
     /// Ends everything that was started, the front's backs first.

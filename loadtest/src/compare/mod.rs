@@ -38,7 +38,11 @@ pub struct CompareArgs {
     #[arg(long, value_delimiter = ',', default_value = "64,1000", value_parser = parse_connections)]
     pub connections: Vec<usize>,
     /// What they do. `mixed` has only calls that both services know: 90 % reads, 8 % posts, 2 % changes.
-    #[arg(long, value_delimiter = ',', default_value = "read-feed,read-one,post,mixed")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "read-feed,read-one,post,mixed"
+    )]
     pub scenarios: Vec<What>,
     /// Also the stages from 10 to 2,000 users and a hold, four and a half minutes for each side.
     #[arg(long)]
@@ -117,7 +121,9 @@ impl Who {
 fn parse_connections(text: &str) -> Result<usize, String> {
     match text.trim().parse() {
         Ok(number) if (1..=10_000).contains(&number) => Ok(number),
-        _ => Err(format!("{text} is no number of connections from 1 to 10000")),
+        _ => Err(format!(
+            "{text} is no number of connections from 1 to 10000"
+        )),
     }
 }
 
@@ -125,7 +131,8 @@ impl CompareArgs {
     /// The sides in the order in which they take turns.
     fn sides(&self) -> Vec<Side> {
         let all = [Side::Linnet, Side::Node, Side::Bare];
-        let is_wanted = |side: &Side| self.only.is_empty() || self.only.iter().any(|who| who.side() == *side);
+        let is_wanted =
+            |side: &Side| self.only.is_empty() || self.only.iter().any(|who| who.side() == *side);
         all.into_iter().filter(is_wanted).collect()
     }
 }
@@ -140,14 +147,20 @@ pub async fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
         Some(folder) => folder.clone(),
         None => native::own_folder()?,
     };
-    let wanted = native::Wanted { data: args.data.clone(), binaries };
+    let wanted = native::Wanted {
+        data: args.data.clone(),
+        binaries,
+    };
     let mut lab = lab::Lab::plan(&wanted)?;
     let machine = Machine::look(lab.root()).await;
     eprintln!("loadtest: {}", machine.line());
     for warning in &machine.warnings {
         eprintln!("loadtest: mind: {warning}");
     }
-    eprintln!("loadtest: the stack's data and logs are in {}", lab.data().display());
+    eprintln!(
+        "loadtest: the stack's data and logs are in {}",
+        lab.data().display()
+    );
     let mut results = plan::Results::default();
     let outcome = tokio::select! {
         outcome = plan::measure(args, &mut lab, &mut results) => outcome,
@@ -164,5 +177,9 @@ pub async fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
         verdict.write(folder)?;
     }
     outcome?;
-    Ok(if args.enforce && !verdict.is_met() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if args.enforce && !verdict.is_met() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }

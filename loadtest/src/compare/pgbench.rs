@@ -20,14 +20,16 @@ use crate::{
 
 /// `insert` of domain/src/posts/queries/writing.rs, word for word but for pgbench's names of parameters. A test holds the two
 /// together.
-pub(super) const INSERT: &str = "INSERT INTO posts (user_id, content, request_id) VALUES (:user, :content, :request)
+pub(super) const INSERT: &str =
+    "INSERT INTO posts (user_id, content, request_id) VALUES (:user, :content, :request)
     RETURNING id, revision, created_at, updated_at,
         (SELECT display_name FROM users u WHERE u.id = user_id) AS display_name";
 /// As long as what the harness' users write.
 const CONTENT: &str = "morning river coffee train window garden quiet bridge winter letter music late first swallow market";
 const REQUEST: &str = "0123456789abcdef0123456789abcdef";
 /// As the service opens its connections (domain/src/db.rs).
-const OPTIONS: &str = "-c statement_timeout=10s -c lock_timeout=5s -c plan_cache_mode=force_generic_plan";
+const OPTIONS: &str =
+    "-c statement_timeout=10s -c lock_timeout=5s -c plan_cache_mode=force_generic_plan";
 
 /// What is to be run.
 pub(super) struct Bench<'a> {
@@ -54,20 +56,39 @@ pub(super) struct Outcome {
 /// Runs it, with a second before and after what is measured: connecting is not.
 pub(super) async fn run(bench: &Bench<'_>, parts: &Parts) -> anyhow::Result<Outcome> {
     let script = bench.folder.join("insert.sql");
-    let text = format!("\\set user random({}, {})\n{INSERT};\n", bench.users.0, bench.users.1);
-    std::fs::write(&script, text).with_context(|| format!("{} cannot be written", script.display()))?;
+    let text = format!(
+        "\\set user random({}, {})\n{INSERT};\n",
+        bench.users.0, bench.users.1
+    );
+    std::fs::write(&script, text)
+        .with_context(|| format!("{} cannot be written", script.display()))?;
     let log = bench.folder.join("pgbench-log");
     let url = url::Url::parse(bench.url).context("the database's address is not understood")?;
     let mut child = Command::new(bench.programs.join("pgbench"))
         .args(["-n", "-M", "prepared", "-P", "1", "-l"])
         .arg(format!("--log-prefix={}", log.display()))
-        .args(["-c", &bench.clients.to_string(), "-j", &bench.threads.to_string()])
+        .args([
+            "-c",
+            &bench.clients.to_string(),
+            "-j",
+            &bench.threads.to_string(),
+        ])
         .args(["-T", &(bench.seconds + 2).to_string()])
-        .args(["-D", &format!("content={CONTENT}"), "-D", &format!("request={REQUEST}")])
+        .args([
+            "-D",
+            &format!("content={CONTENT}"),
+            "-D",
+            &format!("request={REQUEST}"),
+        ])
         .arg("-f")
         .arg(&script)
         .args(["-h", url.host_str().unwrap_or("127.0.0.1")])
-        .args(["-p", &url.port().unwrap_or(5432).to_string(), "-U", url.username()])
+        .args([
+            "-p",
+            &url.port().unwrap_or(5432).to_string(),
+            "-U",
+            url.username(),
+        ])
         .arg(url.path().trim_start_matches('/'))
         .env("PGPASSWORD", url.password().unwrap_or_default())
         .env("PGOPTIONS", OPTIONS)
@@ -80,7 +101,10 @@ pub(super) async fn run(bench: &Bench<'_>, parts: &Parts) -> anyhow::Result<Outc
         .spawn()
         .context("pgbench cannot be started: it comes with Debian's postgresql")?;
     let pid = child.id().context("pgbench ended at once")?;
-    let parts = Parts { generator: vec![pid], ..parts.clone() };
+    let parts = Parts {
+        generator: vec![pid],
+        ..parts.clone()
+    };
     let mut lines = BufReader::new(child.stderr.take().context("pgbench says nothing")?).lines();
     let (mut seen, mut failures, mut words) = (0, 0, Vec::new());
     let (mut first, mut last) = (None, None);
@@ -108,9 +132,17 @@ pub(super) async fn run(bench: &Bench<'_>, parts: &Parts) -> anyhow::Result<Outc
     let mut latency = histogram();
     for thread in 0..bench.threads {
         // The first thread's file has no number of its own.
-        let name = if thread == 0 { format!("{}.{pid}", log.display()) } else { format!("{}.{pid}.{thread}", log.display()) };
-        let text = std::fs::read_to_string(&name).with_context(|| format!("{name} cannot be read"))?;
-        for microseconds in text.lines().filter_map(|line| parse_log(line, began, ended)) {
+        let name = if thread == 0 {
+            format!("{}.{pid}", log.display())
+        } else {
+            format!("{}.{pid}.{thread}", log.display())
+        };
+        let text =
+            std::fs::read_to_string(&name).with_context(|| format!("{name} cannot be read"))?;
+        for microseconds in text
+            .lines()
+            .filter_map(|line| parse_log(line, began, ended))
+        {
             latency.saturating_record(microseconds);
         }
         let _ = std::fs::remove_file(&name);
@@ -125,7 +157,9 @@ pub(super) async fn run(bench: &Bench<'_>, parts: &Parts) -> anyhow::Result<Outc
 }
 
 fn now() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 struct Progressed {
@@ -139,7 +173,9 @@ fn parse_progress(line: &str) -> Option<Progressed> {
     let failed = rest
         .split(", ")
         .find_map(|part| part.strip_suffix(" failed")?.trim().parse().ok());
-    Some(Progressed { failed: failed.unwrap_or(0) })
+    Some(Progressed {
+        failed: failed.unwrap_or(0),
+    })
 }
 
 /// A line of the log of transactions: client, number, microseconds, script, and the moment of its end as seconds and
@@ -163,7 +199,10 @@ mod tests {
         let theirs = squeezed(source)
             .replace("AS \"id: PostId\"", "")
             .replace("AS \"display_name!\"", "AS display_name");
-        let ours = INSERT.replace(":user,", "$1,").replace(":content", "$2").replace(":request", "$3");
+        let ours = INSERT
+            .replace(":user,", "$1,")
+            .replace(":content", "$2")
+            .replace(":request", "$3");
         let ours = squeezed(&ours).replace("RETURNING id,", "RETURNING id ,");
         assert!(theirs.contains(&ours), "{ours}");
     }
@@ -172,7 +211,12 @@ mod tests {
     fn progress_is_read() {
         let line = "progress: 2.0 s, 5873.9 tps, lat 2.724 ms stddev 1.004, 3 failed";
         assert_eq!(parse_progress(line).unwrap().failed, 3);
-        assert_eq!(parse_progress("progress: 1.0 s, 5.9 tps, lat 2.7 ms stddev 1.0").unwrap().failed, 0);
+        assert_eq!(
+            parse_progress("progress: 1.0 s, 5.9 tps, lat 2.7 ms stddev 1.0")
+                .unwrap()
+                .failed,
+            0
+        );
         assert!(parse_progress("pgbench: error: client 3 aborted").is_none());
         assert!(parse_progress("number of failed transactions: 0 (0.000%)").is_none());
     }
@@ -180,7 +224,10 @@ mod tests {
     #[test]
     fn only_what_ended_within_the_time_counts() {
         let (began, ended) = (Duration::from_secs(100), Duration::from_secs(110));
-        assert_eq!(parse_log("3 17 2724 0 105 250000", began, ended), Some(2724));
+        assert_eq!(
+            parse_log("3 17 2724 0 105 250000", began, ended),
+            Some(2724)
+        );
         assert_eq!(parse_log("3 17 2724 0 99 999999", began, ended), None);
         assert_eq!(parse_log("3 17 2724 0 110 0", began, ended), None);
         assert_eq!(parse_log("3 17 failed 0 105 0", began, ended), None);

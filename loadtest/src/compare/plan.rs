@@ -12,11 +12,7 @@ use super::{
     lab::Lab,
     pgbench,
 };
-use crate::{
-    engine::Pace,
-    progress::Clock,
-    scenarios::Scenario,
-};
+use crate::{engine::Pace, progress::Clock, scenarios::Scenario};
 
 /// How long users are there before anything is counted.
 const WARMUP: Duration = Duration::from_secs(2);
@@ -44,7 +40,12 @@ fn one(args: &CompareArgs) -> Duration {
 fn opens(args: &CompareArgs) -> Vec<What> {
     let is_open = |what: &What| matches!(what, What::ReadFeed | What::Post);
     let wants_linnet = args.sides().contains(&Side::Linnet);
-    args.scenarios.iter().copied().filter(is_open).filter(|_| wants_linnet).collect()
+    args.scenarios
+        .iter()
+        .copied()
+        .filter(is_open)
+        .filter(|_| wants_linnet)
+        .collect()
 }
 
 /// How long all of it takes.
@@ -54,10 +55,20 @@ fn total(args: &CompareArgs) -> Duration {
     let cells: usize = args
         .scenarios
         .iter()
-        .map(|what| sides.iter().filter(|side| takes_part(**side, *what)).count() * args.connections.len())
+        .map(|what| {
+            sides
+                .iter()
+                .filter(|side| takes_part(**side, *what))
+                .count()
+                * args.connections.len()
+        })
         .sum();
     let cells = u32::try_from(cells + opens(args).len()).unwrap_or(1);
-    let stress = if args.stress { STRESS * u32::try_from(sides.len()).unwrap_or(1) } else { Duration::ZERO };
+    let stress = if args.stress {
+        STRESS * u32::try_from(sides.len()).unwrap_or(1)
+    } else {
+        Duration::ZERO
+    };
     one(args) * cells * rounds + stress
 }
 
@@ -67,7 +78,11 @@ fn takes_part(side: Side, what: What) -> bool {
 }
 
 /// Everything that is asked for, into `results`.
-pub(super) async fn measure(args: &CompareArgs, lab: &mut Lab, results: &mut Results) -> anyhow::Result<()> {
+pub(super) async fn measure(
+    args: &CompareArgs,
+    lab: &mut Lab,
+    results: &mut Results,
+) -> anyhow::Result<()> {
     let sides = args.sides();
     lab.up(args.posts, &sides).await?;
     results.idle_mb.clone_from(&lab.idle_mb);
@@ -87,7 +102,10 @@ pub(super) async fn measure(args: &CompareArgs, lab: &mut Lab, results: &mut Res
             for round in 1..=usize::try_from(args.rounds)? {
                 for side in sides.iter().filter(|side| takes_part(**side, what)) {
                     let name = side.name(what.name());
-                    clock.says(&format!("{}, {connections} connections, round {round}: {name}", what.name()));
+                    clock.says(&format!(
+                        "{}, {connections} connections, round {round}: {name}",
+                        what.name()
+                    ));
                     let cell = Cell {
                         side: *side,
                         scenario: what.name().to_owned(),
@@ -118,7 +136,13 @@ pub(super) async fn measure(args: &CompareArgs, lab: &mut Lab, results: &mut Res
 }
 
 /// Users through NGINX.
-async fn driven(lab: &mut Lab, cell: Cell, what: What, ids: &[i64], pace: &Pace) -> anyhow::Result<Cell> {
+async fn driven(
+    lab: &mut Lab,
+    cell: Cell,
+    what: What,
+    ids: &[i64],
+    pace: &Pace,
+) -> anyhow::Result<Cell> {
     lab.hand_to(cell.side).await?;
     let people = lab.people(cell.side);
     let scenario = match what {
@@ -127,11 +151,24 @@ async fn driven(lab: &mut Lab, cell: Cell, what: What, ids: &[i64], pace: &Pace)
         What::Post => Scenario::post(people),
         What::Mixed => Scenario::mixed_contract(people, ids.to_vec()),
     };
-    cell::take(cell.clone(), lab.target()?, &scenario, pace, WARMUP, &lab.parts(cell.side)).await
+    cell::take(
+        cell.clone(),
+        lab.target()?,
+        &scenario,
+        pace,
+        WARMUP,
+        &lab.parts(cell.side),
+    )
+    .await
 }
 
 /// pgbench, with as many connections as PostgreSQL has left.
-async fn bare_insert(args: &CompareArgs, lab: &Lab, cell: Cell, results: &mut Results) -> anyhow::Result<Cell> {
+async fn bare_insert(
+    args: &CompareArgs,
+    lab: &Lab,
+    cell: Cell,
+    results: &mut Results,
+) -> anyhow::Result<Cell> {
     let mut db = lab.database().await?;
     let free: i64 = sqlx::query_scalar(
         "SELECT current_setting('max_connections')::bigint - (SELECT count(*) FROM pg_stat_activity)",
@@ -145,9 +182,14 @@ async fn bare_insert(args: &CompareArgs, lab: &Lab, cell: Cell, results: &mut Re
     .fetch_one(&mut db)
     .await?;
     db.close().await?;
-    let clients = cell.wanted.min(usize::try_from(free - SPARE).unwrap_or(1).max(1));
+    let clients = cell
+        .wanted
+        .min(usize::try_from(free - SPARE).unwrap_or(1).max(1));
     if clients < cell.wanted {
-        let note = format!("pgbench had {clients} connections where {} were asked for: PostgreSQL has no more", cell.wanted);
+        let note = format!(
+            "pgbench had {clients} connections where {} were asked for: PostgreSQL has no more",
+            cell.wanted
+        );
         if !results.notes.contains(&note) {
             results.notes.push(note);
         }
@@ -164,7 +206,8 @@ async fn bare_insert(args: &CompareArgs, lab: &Lab, cell: Cell, results: &mut Re
         seconds: args.seconds,
     };
     let outcome = pgbench::run(&bench, &lab.database_parts()).await?;
-    let quantile = |q: f64| milliseconds(Duration::from_micros(outcome.latency.value_at_quantile(q)));
+    let quantile =
+        |q: f64| milliseconds(Duration::from_micros(outcome.latency.value_at_quantile(q)));
     Ok(Cell {
         connections: clients,
         seconds: outcome.seconds,
@@ -189,12 +232,18 @@ async fn open(
 ) -> anyhow::Result<()> {
     let fewest = args.connections.iter().copied().min().unwrap_or(64);
     let is_it = |cell: &&Cell| {
-        cell.side == Side::Linnet && cell.model == Model::Closed && cell.scenario == what.name() && cell.wanted == fewest
+        cell.side == Side::Linnet
+            && cell.model == Model::Closed
+            && cell.scenario == what.name()
+            && cell.wanted == fewest
     };
     let ceiling = median(results.cells.iter().filter(is_it).map(|cell| cell.rate));
     let rate = (ceiling * HALF).max(1.0).round();
     for round in 1..=usize::try_from(args.rounds)? {
-        clock.says(&format!("{}, open model at {rate:.0}/s, round {round}: linnet", what.name()));
+        clock.says(&format!(
+            "{}, open model at {rate:.0}/s, round {round}: linnet",
+            what.name()
+        ));
         let cell = Cell {
             scenario: what.name().to_owned(),
             model: Model::Open,
@@ -213,12 +262,20 @@ async fn open(
 }
 
 /// From 10 to 2,000 users who read the feed, as the Node service's own test has it.
-async fn stress(lab: &mut Lab, sides: &[Side], clock: &mut Clock, results: &mut Results) -> anyhow::Result<()> {
+async fn stress(
+    lab: &mut Lab,
+    sides: &[Side],
+    clock: &mut Clock,
+    results: &mut Results,
+) -> anyhow::Result<()> {
     if sides.contains(&Side::Bare) {
         lab.fix("/api/posts").await?;
     }
     for side in sides {
-        clock.says(&format!("stress to 2,000 users: {}", side.name("read-feed")));
+        clock.says(&format!(
+            "stress to 2,000 users: {}",
+            side.name("read-feed")
+        ));
         let cell = Cell {
             side: *side,
             scenario: "stress".to_owned(),
@@ -230,7 +287,15 @@ async fn stress(lab: &mut Lab, sides: &[Side], clock: &mut Clock, results: &mut 
         lab.hand_to(*side).await?;
         let pace = Pace::stress();
         let scenario = Scenario::read_feed();
-        let cell = cell::take(cell, lab.target()?, &scenario, &pace, Duration::ZERO, &lab.parts(*side)).await?;
+        let cell = cell::take(
+            cell,
+            lab.target()?,
+            &scenario,
+            &pace,
+            Duration::ZERO,
+            &lab.parts(*side),
+        )
+        .await?;
         say(&cell);
         results.cells.push(cell);
         clock.done(STRESS);
@@ -270,10 +335,36 @@ mod tests {
 
     #[test]
     fn the_whole_takes_as_long_as_its_parts() {
-        let total_of = |words: &[&str]| total(&Cli::parse_from([&["compare"], words].concat()).args).as_secs();
+        let total_of =
+            |words: &[&str]| total(&Cli::parse_from([&["compare"], words].concat()).args).as_secs();
         // 3 sides × 3 scenarios and 2 × mixed, at two numbers of connections, and two open ones, each three times.
         assert_eq!(total_of(&[]), (11 * 2 + 2) * 3 * 11);
-        assert_eq!(total_of(&["--scenarios", "mixed", "--only", "linnet,bare", "--connections", "8", "--rounds", "1"]), 11);
-        assert_eq!(total_of(&["--scenarios", "post", "--only", "pgbench", "--connections", "8", "--rounds", "1", "--stress"]), 11 + 271);
+        assert_eq!(
+            total_of(&[
+                "--scenarios",
+                "mixed",
+                "--only",
+                "linnet,bare",
+                "--connections",
+                "8",
+                "--rounds",
+                "1"
+            ]),
+            11
+        );
+        assert_eq!(
+            total_of(&[
+                "--scenarios",
+                "post",
+                "--only",
+                "pgbench",
+                "--connections",
+                "8",
+                "--rounds",
+                "1",
+                "--stress"
+            ]),
+            11 + 271
+        );
     }
 }

@@ -12,6 +12,7 @@ use super::{
     plan::Results,
 };
 use crate::{
+    report::{Block, Page, Section},
     stack::machine::Machine,
     table::{Align, Table},
 };
@@ -29,19 +30,31 @@ pub(super) struct Verdict {
 
 impl Verdict {
     pub(super) fn new(args: &CompareArgs, machine: Machine, results: Results) -> Self {
-        let middles = bars::middles(&results.cells, machine.cores);
+        let middles = bars::middles(&results.cells, machine.here.cores);
         let mut notes = results.notes;
-        let most = middles.values().flatten().map(|middle| middle.others).fold(0.0, f64::max);
+        let most = middles
+            .values()
+            .flatten()
+            .map(|middle| middle.others)
+            .fold(0.0, f64::max);
         if most > 0.1 {
             notes.push(format!(
                 "other things took up to {:.0} % of the machine while something was measured; compare again when it is idle",
                 most * 100.0
             ));
         }
-        let mut warnings: Vec<&String> = results.cells.iter().filter_map(|cell| cell.warning.as_ref()).collect();
+        let mut warnings: Vec<&String> = results
+            .cells
+            .iter()
+            .filter_map(|cell| cell.warning.as_ref())
+            .collect();
         warnings.sort();
         if let Some(first) = warnings.first() {
-            notes.push(format!("in {} of {} measurements: {first}", warnings.len(), results.cells.len()));
+            notes.push(format!(
+                "in {} of {} measurements: {first}",
+                warnings.len(),
+                results.cells.len()
+            ));
         }
         Self {
             machine,
@@ -77,7 +90,18 @@ impl Verdict {
     fn figures(&self) -> Table {
         let mut table = Table::new(
             "Medians of the rounds",
-            &["scenario", "users", "side", "req/s", "× linnet", "req/API-CPU-s", "p50 ms", "p99 ms", "MB", "failed"],
+            &[
+                "scenario",
+                "users",
+                "side",
+                "req/s",
+                "× linnet",
+                "req/API-CPU-s",
+                "p50 ms",
+                "p99 ms",
+                "MB",
+                "failed",
+            ],
         );
         for (place, middles) in &self.middles {
             let linnet = middles.iter().find(|middle| middle.side == Side::Linnet);
@@ -89,16 +113,25 @@ impl Verdict {
                     middle.side.name(&place.scenario).to_owned(),
                     format!("{:.0}", middle.rate),
                     share.map_or_else(String::new, |share| format!("{share:.2}")),
-                    middle.per_api_cpu.map_or_else(String::new, |rate| format!("{rate:.0}")),
+                    middle
+                        .per_api_cpu
+                        .map_or_else(String::new, |rate| format!("{rate:.0}")),
                     format!("{:.2}", middle.p50_ms),
                     format!("{:.2}", middle.p99_ms),
-                    if middle.memory_mb > 0.0 { format!("{:.0}", middle.memory_mb) } else { String::new() },
+                    if middle.memory_mb > 0.0 {
+                        format!("{:.0}", middle.memory_mb)
+                    } else {
+                        String::new()
+                    },
                     (middle.failures + middle.dropped).to_string(),
                 ]);
             }
         }
         for (side, idle) in &self.idle_mb {
-            table.note(format!("A replica of {} before anything was asked: {idle:.0} MB.", side.name("")));
+            table.note(format!(
+                "A replica of {} before anything was asked: {idle:.0} MB.",
+                side.name("")
+            ));
         }
         table.note("MB: resident memory of the largest replica under load. req/API-CPU-s: requests per CPU second of what stands behind NGINX.");
         table
@@ -118,7 +151,12 @@ impl Verdict {
                     middle.connections.to_string(),
                     middle.side.name(&place.scenario).to_owned(),
                 ];
-                row.extend(parts.map(|part| format!("{:.0}", middle.cpu_ms.get(part).copied().unwrap_or(0.0) * 1_000.0)));
+                row.extend(parts.map(|part| {
+                    format!(
+                        "{:.0}",
+                        middle.cpu_ms.get(part).copied().unwrap_or(0.0) * 1_000.0
+                    )
+                }));
                 row.push(format!("{:.0}", middle.others * 100.0));
                 table.row(row);
             }
@@ -138,7 +176,11 @@ impl Verdict {
             table.row([
                 bar.name.clone(),
                 bar.measured.map_or_else(|| "–".to_owned(), figure),
-                format!("{} {}", if bar.at_least { "≥" } else { "≤" }, figure(bar.bar)),
+                format!(
+                    "{} {}",
+                    if bar.at_least { "≥" } else { "≤" },
+                    figure(bar.bar)
+                ),
                 bar.verdict(),
             ]);
         }
@@ -171,12 +213,41 @@ impl Verdict {
 
     /// compare.json and compare.html.
     pub(super) fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("{} cannot be made", folder.display()))?;
         let path = folder.join("compare.json");
         fs::write(&path, serde_json::to_vec_pretty(&self.json())?)
             .with_context(|| format!("{} cannot be written", path.display()))?;
-        eprintln!("loadtest: {} is written", path.display());
+        let page_path = folder.join("compare.html");
+        fs::write(&page_path, self.page().html())
+            .with_context(|| format!("{} cannot be written", page_path.display()))?;
+        eprintln!(
+            "loadtest: written: {} and {}",
+            path.display(),
+            page_path.display()
+        );
         Ok(())
+    }
+
+    fn page(&self) -> Page {
+        let mut page = Page::new(
+            "Linnet, a Node service, and the limits of the machine",
+            self.machine.line(),
+        );
+        let mut about = Section::new("How it was measured").with(Block::Text(
+            "All sides stood behind the same NGINX, with the same PostgreSQL and Redis, and were asked by the same generator on \
+             the same machine, taking turns in every round. `fixed` is an NGINX that answers with as many bytes without \
+             thinking; `pgbench` sends PostgreSQL the same INSERT as Linnet. Figures are medians of the rounds."
+                .to_owned(),
+        ));
+        for note in self.machine.warnings.iter().chain(&self.notes) {
+            about = about.with(Block::Warning(format!("{note}.")));
+        }
+        page.push(self.verdicts().section());
+        page.push(self.figures().section());
+        page.push(self.costs().section());
+        page.push(about.with(Block::Verbatim(self.settings.to_string())));
+        page
     }
 }
 

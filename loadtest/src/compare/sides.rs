@@ -46,23 +46,41 @@ impl Running {
 pub(super) async fn prepare_node(root: &Path) -> anyhow::Result<PathBuf> {
     let folder = root.join("loadtest/node-baseline");
     if !folder.join("package.json").is_file() {
-        bail!("{} is not there, so there is no Node service to compare with; leave it out with --only linnet,bare", folder.display());
+        bail!(
+            "{} is not there, so there is no Node service to compare with; leave it out with --only linnet,bare",
+            folder.display()
+        );
     }
     if !folder.join("node_modules").is_dir() {
         eprintln!("loadtest: npm ci in {}", folder.display());
         let mut npm = Command::new("npm");
-        npm.current_dir(&folder).args(["ci", "--no-audit", "--no-fund", "--omit=dev"]);
-        child::run("npm ci", npm).await.context("the Node baseline's dependencies cannot be installed; it needs npm and its registry")?;
+        npm.current_dir(&folder)
+            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+        child::run("npm ci", npm).await.context(
+            "the Node baseline's dependencies cannot be installed; it needs npm and its registry",
+        )?;
     }
     Ok(folder)
 }
 
 /// Starts the Node processes.
-pub(super) async fn start_node(native: &Native, folder: &Path, database: &str, redis: &str) -> anyhow::Result<Running> {
-    let text = fs::read_to_string(folder.join("package.json")).context("the baseline's package.json cannot be read")?;
-    let package: serde_json::Value = serde_json::from_str(&text).context("the baseline's package.json is not JSON")?;
-    let start = package["scripts"]["start"].as_str().context("the baseline's package.json has no script `start`")?;
-    let mut running = Running { ports: Vec::new(), processes: Vec::new() };
+pub(super) async fn start_node(
+    native: &Native,
+    folder: &Path,
+    database: &str,
+    redis: &str,
+) -> anyhow::Result<Running> {
+    let text = fs::read_to_string(folder.join("package.json"))
+        .context("the baseline's package.json cannot be read")?;
+    let package: serde_json::Value =
+        serde_json::from_str(&text).context("the baseline's package.json is not JSON")?;
+    let start = package["scripts"]["start"]
+        .as_str()
+        .context("the baseline's package.json has no script `start`")?;
+    let mut running = Running {
+        ports: Vec::new(),
+        processes: Vec::new(),
+    };
     for number in 0..REPLICAS {
         let port = free_port()?;
         // Without npm in between, which would be the process that is measured.
@@ -101,13 +119,24 @@ pub(super) struct Shape {
 pub(super) async fn shape(target: &Target, path: &str) -> anyhow::Result<Shape> {
     let mut connection = Connection::new(target.clone(), Duration::from_secs(30));
     let call = Call::get(target.uri(path)?);
-    let answer: Answer = connection.call(call, Keep::All).await.with_context(|| format!("{path} is not answered"))?;
+    let answer: Answer = connection
+        .call(call, Keep::All)
+        .await
+        .with_context(|| format!("{path} is not answered"))?;
     if !answer.status.is_success() {
         bail!("{path} is answered with {}", answer.status);
     }
     let text = |value: &hyper::header::HeaderValue| value.to_str().unwrap_or_default().to_owned();
     // What NGINX writes of its own accord is left to it.
-    let of_nginx = ["server", "date", "connection", "content-length", "content-type", "transfer-encoding", "keep-alive"];
+    let of_nginx = [
+        "server",
+        "date",
+        "connection",
+        "content-length",
+        "content-type",
+        "transfer-encoding",
+        "keep-alive",
+    ];
     Ok(Shape {
         headers: answer
             .headers
@@ -115,7 +144,10 @@ pub(super) async fn shape(target: &Target, path: &str) -> anyhow::Result<Shape> 
             .filter(|(name, _)| !of_nginx.contains(&name.as_str()))
             .map(|(name, value)| (name.to_string(), text(value)))
             .collect(),
-        content_type: answer.headers.get("content-type").map_or_else(|| "application/json".to_owned(), text),
+        content_type: answer
+            .headers
+            .get("content-type")
+            .map_or_else(|| "application/json".to_owned(), text),
         length: answer.body.len(),
     })
 }
@@ -126,10 +158,14 @@ pub(super) async fn start_fixed(native: &Native, shape: &Shape) -> anyhow::Resul
     let folder = native.data.join("fixed");
     fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     let file = folder.join("nginx.conf");
-    fs::write(&file, configuration(&folder, &ports, shape)).with_context(|| format!("{} cannot be written", file.display()))?;
+    fs::write(&file, configuration(&folder, &ports, shape))
+        .with_context(|| format!("{} cannot be written", file.display()))?;
     let mut command = Command::new("nginx");
     command
-        .env("PATH", format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default()))
+        .env(
+            "PATH",
+            format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default()),
+        )
         .arg("-p")
         .arg(&folder)
         .arg("-e")
@@ -137,20 +173,37 @@ pub(super) async fn start_fixed(native: &Native, shape: &Shape) -> anyhow::Resul
         .arg("-c")
         .arg(&file)
         .args(["-g", "daemon off;"]);
-    let mut process = Owned::start("the NGINX with fixed bytes", command, &native.data.join("logs/fixed.log"))?;
+    let mut process = Owned::start(
+        "the NGINX with fixed bytes",
+        command,
+        &native.data.join("logs/fixed.log"),
+    )?;
     for port in ports {
         process.listens(port).await?;
     }
-    Ok(Running { ports: ports.to_vec(), processes: vec![process] })
+    Ok(Running {
+        ports: ports.to_vec(),
+        processes: vec![process],
+    })
 }
 
 fn configuration(folder: &Path, ports: &[u16], shape: &Shape) -> String {
     let folder = folder.display();
-    let listen: String = ports.iter().map(|port| format!("    listen 127.0.0.1:{port} reuseport backlog=4096;\n")).collect();
-    let pieces: Vec<usize> = (0..shape.length.div_ceil(PIECE)).map(|n| PIECE.min(shape.length - n * PIECE)).collect();
-    let set: String =
-        pieces.iter().enumerate().map(|(n, length)| format!("    set $piece{n} \"{}\";\n", "x".repeat(*length))).collect();
-    let body: String = (0..pieces.len()).map(|n| format!("${{piece{n}}}")).collect();
+    let listen: String = ports
+        .iter()
+        .map(|port| format!("    listen 127.0.0.1:{port} reuseport backlog=4096;\n"))
+        .collect();
+    let pieces: Vec<usize> = (0..shape.length.div_ceil(PIECE))
+        .map(|n| PIECE.min(shape.length - n * PIECE))
+        .collect();
+    let set: String = pieces
+        .iter()
+        .enumerate()
+        .map(|(n, length)| format!("    set $piece{n} \"{}\";\n", "x".repeat(*length)))
+        .collect();
+    let body: String = (0..pieces.len())
+        .map(|n| format!("${{piece{n}}}"))
+        .collect();
     let headers: String = shape
         .headers
         .iter()
@@ -171,11 +224,21 @@ fn configuration(folder: &Path, ports: &[u16], shape: &Shape) -> String {
 
 /// A header's value without what NGINX would understand; as long as it was.
 fn plain(value: &str) -> String {
-    value.chars().map(|c| if matches!(c, '"' | '$' | '\\' | '\n' | '\r') { 'x' } else { c }).collect()
+    value
+        .chars()
+        .map(|c| {
+            if matches!(c, '"' | '$' | '\\' | '\n' | '\r') {
+                'x'
+            } else {
+                c
+            }
+        })
+        .collect()
 }
 
 fn free_port() -> anyhow::Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("there is no free port on the loopback address")?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .context("there is no free port on the loopback address")?;
     Ok(listener.local_addr()?.port())
 }
 
@@ -192,7 +255,11 @@ mod tests {
                 length,
             };
             let text = configuration(Path::new("/var/tmp/f"), &[7001, 7002], &shape);
-            let bytes: usize = text.lines().filter(|line| line.contains("set $piece")).map(|line| line.matches('x').count()).sum();
+            let bytes: usize = text
+                .lines()
+                .filter(|line| line.contains("set $piece"))
+                .map(|line| line.matches('x').count())
+                .sum();
             assert_eq!(bytes, length);
             assert!(text.split('"').all(|word| word.len() < 4_000));
             assert!(text.contains("add_header etag \"W/xaxbx\";"), "{text}");

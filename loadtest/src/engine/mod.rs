@@ -25,8 +25,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::{
-    connection::{Answer, Call, Connection, Fault, Keep},
-    tally::Tally,
+    connection::{Answer, Call, Connection, Keep},
     user::User,
 };
 pub use self::{

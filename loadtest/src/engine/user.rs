@@ -52,6 +52,8 @@ pub(crate) struct User {
     pub(crate) counted_from: Instant,
     /// When the next request was due, in the open model.
     pub(crate) due: Option<Instant>,
+    /// How long an answer may take.
+    pub(crate) limit: Duration,
     connection: Connection,
 }
 
@@ -71,6 +73,7 @@ impl User {
             tally: Rc::clone(tally),
             counted_from,
             due: None,
+            limit,
             connection: Connection::new(paths.target.clone(), limit),
         }
     }

@@ -24,7 +24,11 @@ use crate::stack::{machine::Machine, native};
 #[derive(Clone, Debug, Args)]
 pub struct GrowthArgs {
     /// The sizes, in posts; each is what the one before it is filled up to. 10⁷ posts take about 10 GB and a quarter of an hour.
-    #[arg(long, value_delimiter = ',', default_value = "10000,100000,1000000,10000000")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "10000,100000,1000000,10000000"
+    )]
     pub posts: Vec<i64>,
     /// How many API replicas; measured at the largest size.
     #[arg(long, value_delimiter = ',', default_value = "1,2,4,8", value_parser = clap::value_parser!(u32).range(1..=16))]
@@ -64,16 +68,22 @@ pub async fn run(args: &GrowthArgs) -> anyhow::Result<ExitCode> {
         Some(folder) => folder.clone(),
         None => native::own_folder()?,
     };
-    let mut stack = native::Native::plan(&native::Wanted { data: args.data.clone(), binaries })?;
+    let mut stack = native::Native::plan(&native::Wanted {
+        data: args.data.clone(),
+        binaries,
+    })?;
     let machine = Machine::look(stack.root()).await;
     eprintln!("loadtest: {}", machine.line());
     for warning in &machine.warnings {
         eprintln!("loadtest: mind: {warning}");
     }
-    eprintln!("loadtest: the stack's data and logs are in {}", stack.data.display());
+    eprintln!(
+        "loadtest: the stack's data and logs are in {}",
+        stack.data.display()
+    );
     let mut results = steps::Results::default();
     let outcome = tokio::select! {
-        outcome = steps::measure(args, &mut stack, machine.cores, &mut results) => outcome,
+        outcome = steps::measure(args, &mut stack, machine.here.cores, &mut results) => outcome,
         interrupted = crate::stack::interrupted() => interrupted,
     };
     eprintln!("loadtest: ending what was started");
@@ -87,5 +97,9 @@ pub async fn run(args: &GrowthArgs) -> anyhow::Result<ExitCode> {
         verdict.write(folder)?;
     }
     outcome?;
-    Ok(if args.enforce && !verdict.is_met() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if args.enforce && !verdict.is_met() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }

@@ -34,8 +34,17 @@ pub fn capacity(cpu_ms: &BTreeMap<&'static str, f64>, replicas: u32) -> Capacity
     let cost = |part: &str| cpu_ms.get(part).copied().unwrap_or(0.0) / 1_000.0;
     let cores = f64::from(replicas);
     // Of a part that a request does not touch there is no limit.
-    let of = |cores: f64, cost: f64| if cost > 0.0 { cores / cost } else { f64::INFINITY };
-    let all: f64 = ["api", "postgres", "redis", "nginx", "worker"].into_iter().map(cost).sum();
+    let of = |cores: f64, cost: f64| {
+        if cost > 0.0 {
+            cores / cost
+        } else {
+            f64::INFINITY
+        }
+    };
+    let all: f64 = ["api", "postgres", "redis", "nginx", "worker"]
+        .into_iter()
+        .map(cost)
+        .sum();
     let parts = [
         ("api", of(cores, cost("api"))),
         ("postgres", of(cores, cost("postgres"))),
@@ -48,7 +57,12 @@ pub fn capacity(cpu_ms: &BTreeMap<&'static str, f64>, replicas: u32) -> Capacity
         .filter(|(_, rate)| rate.is_finite())
         .unwrap_or(("nothing", 0.0));
     let shared = of(cores, all).min(of(1.0, cost("redis")));
-    Capacity { replicas, shared: if shared.is_finite() { shared } else { 0.0 }, separate, limit }
+    Capacity {
+        replicas,
+        shared: if shared.is_finite() { shared } else { 0.0 },
+        separate,
+        limit,
+    }
 }
 
 #[cfg(test)]
@@ -57,17 +71,32 @@ mod tests {
 
     #[test]
     fn the_slowest_part_decides_and_redis_does_not_grow() {
-        let cost = BTreeMap::from([("api", 0.1), ("postgres", 0.05), ("redis", 0.025), ("nginx", 0.05), ("generator", 9.0)]);
+        let cost = BTreeMap::from([
+            ("api", 0.1),
+            ("postgres", 0.05),
+            ("redis", 0.025),
+            ("nginx", 0.05),
+            ("generator", 9.0),
+        ]);
         let two = capacity(&cost, 2);
-        assert!((two.separate - 20_000.0).abs() < 1e-6 && two.limit == "api", "{two:?}");
+        assert!(
+            (two.separate - 20_000.0).abs() < 1e-6 && two.limit == "api",
+            "{two:?}"
+        );
         assert!((two.shared - 2.0 / 0.000_225).abs() < 1e-6, "{two:?}");
         let eight = capacity(&cost, 8);
-        assert!((eight.separate - 40_000.0).abs() < 1e-6 && eight.limit == "redis", "{eight:?}");
+        assert!(
+            (eight.separate - 40_000.0).abs() < 1e-6 && eight.limit == "redis",
+            "{eight:?}"
+        );
     }
 
     #[test]
     fn nothing_measured_gives_no_capacity() {
         let none = capacity(&BTreeMap::new(), 4);
-        assert_eq!((none.shared, none.separate, none.limit), (0.0, 0.0, "nothing"));
+        assert_eq!(
+            (none.shared, none.separate, none.limit),
+            (0.0, 0.0, "nothing")
+        );
     }
 }

@@ -15,6 +15,7 @@ use crate::{
         bars::{Bar, ratio},
         cell::Model,
     },
+    report::{Block, Chart, Page, Scale as Axis, Section},
     stack::machine::Machine,
     table::{Align, Table},
 };
@@ -71,7 +72,10 @@ impl Verdict {
         tables
     }
 
-    #[expect(clippy::print_stdout, reason = "the tables are what the command is for")]
+    #[expect(
+        clippy::print_stdout,
+        reason = "the tables are what the command is for"
+    )]
     pub(super) fn print(&self) {
         println!("{}\n", self.machine.line());
         for table in self.tables() {
@@ -83,13 +87,20 @@ impl Verdict {
     }
 
     fn latencies(&self) -> Table {
-        let head = ["scenario", "model", "posts", "req/s", "p50 ms", "p99 ms", "× first", "api", "postgres", "redis", "nginx", "failed"];
+        let head = [
+            "scenario", "model", "posts", "req/s", "p50 ms", "p99 ms", "× first", "api",
+            "postgres", "redis", "nginx", "failed",
+        ];
         let mut table = Table::new("Latency and cost by the number of posts", &head);
         table.align(1, Align::Left);
-        let Some(first) = self.sizes.first() else { return table };
+        let Some(first) = self.sizes.first() else {
+            return table;
+        };
         for start in &first.figures {
             for size in &self.sizes {
-                let Some(figure) = find(&size.figures, start) else { continue };
+                let Some(figure) = find(&size.figures, start) else {
+                    continue;
+                };
                 let middle = &figure.middle;
                 let mut row = vec![
                     figure.scenario.to_owned(),
@@ -98,7 +109,8 @@ impl Verdict {
                     format!("{:.0}", middle.rate),
                     format!("{:.2}", middle.p50_ms),
                     format!("{:.2}", middle.p99_ms),
-                    ratio(middle.p99_ms, start.middle.p99_ms).map_or_else(String::new, |share| format!("{share:.2}")),
+                    ratio(middle.p99_ms, start.middle.p99_ms)
+                        .map_or_else(String::new, |share| format!("{share:.2}")),
                 ];
                 row.extend(["api", "postgres", "redis", "nginx"].map(|part| cost(figure, part)));
                 row.push((middle.failures + middle.dropped).to_string());
@@ -110,10 +122,25 @@ impl Verdict {
     }
 
     fn places(&self) -> Table {
-        let mut table = Table::new("What it takes, in megabytes", &["posts", "filled in s", "replica", "postgres", "redis", "tables"]);
+        let mut table = Table::new(
+            "What it takes, in megabytes",
+            &[
+                "posts",
+                "filled in s",
+                "replica",
+                "postgres",
+                "redis",
+                "tables",
+            ],
+        );
         table.align(5, Align::Left);
         for size in &self.sizes {
-            let tables: Vec<String> = size.tables.iter().take(6).map(|(name, mb)| format!("{name} {mb:.0}")).collect();
+            let tables: Vec<String> = size
+                .tables
+                .iter()
+                .take(6)
+                .map(|(name, mb)| format!("{name} {mb:.0}"))
+                .collect();
             table.row([
                 size.posts.to_string(),
                 format!("{:.0}", size.seeded_seconds),
@@ -128,12 +155,22 @@ impl Verdict {
     }
 
     fn replicas(&self) -> Table {
-        let head = ["scenario", "replicas", "req/s", "p50 ms", "p99 ms", "api", "postgres", "redis", "nginx", "MB"];
-        let mut table = Table::new("By the number of replicas, 64 users, at the largest size", &head);
-        let Some(first) = self.scales.first() else { return table };
+        let head = [
+            "scenario", "replicas", "req/s", "p50 ms", "p99 ms", "api", "postgres", "redis",
+            "nginx", "MB",
+        ];
+        let mut table = Table::new(
+            "By the number of replicas, 64 users, at the largest size",
+            &head,
+        );
+        let Some(first) = self.scales.first() else {
+            return table;
+        };
         for start in &first.figures {
             for scale in &self.scales {
-                let Some(figure) = find(&scale.figures, start) else { continue };
+                let Some(figure) = find(&scale.figures, start) else {
+                    continue;
+                };
                 let middle = &figure.middle;
                 let mut row = vec![
                     figure.scenario.to_owned(),
@@ -149,14 +186,22 @@ impl Verdict {
         }
         table.note(format!(
             "This machine has {} cores for everything, the generator among it: more replicas cannot give more here.",
-            self.machine.cores
+            self.machine.here.cores
         ));
         table
     }
 
     fn model(&self) -> Table {
-        let mut table =
-            Table::new("Model: requests/s by cores", &["scenario", "replicas", "N cores for all", "N cores each", "limit"]);
+        let mut table = Table::new(
+            "Model: requests/s by cores",
+            &[
+                "scenario",
+                "replicas",
+                "N cores for all",
+                "N cores each",
+                "limit",
+            ],
+        );
         table.align(4, Align::Left);
         for (scenario, capacities) in &self.capacities {
             for capacity in capacities {
@@ -181,7 +226,8 @@ impl Verdict {
         for bar in &self.bars {
             table.row([
                 bar.name.clone(),
-                bar.measured.map_or_else(|| "–".to_owned(), |value| format!("{value:.2}{}", bar.unit)),
+                bar.measured
+                    .map_or_else(|| "–".to_owned(), |value| format!("{value:.2}{}", bar.unit)),
                 format!("≤ {:.2}{}", bar.bar, bar.unit),
                 bar.verdict(),
             ]);
@@ -191,7 +237,8 @@ impl Verdict {
 
     /// growth.json and growth.html.
     pub(super) fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("{} cannot be made", folder.display()))?;
         let bars: Vec<_> = self
             .bars
             .iter()
@@ -207,23 +254,92 @@ impl Verdict {
             "sizes": self.sizes, "replicas": self.scales, "model": model, "assumptions": ASSUMPTIONS, "notes": self.notes,
         });
         let path = folder.join("growth.json");
-        fs::write(&path, serde_json::to_vec_pretty(&all)?).with_context(|| format!("{} cannot be written", path.display()))?;
-        eprintln!("loadtest: {} is written", path.display());
+        fs::write(&path, serde_json::to_vec_pretty(&all)?)
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+        let page_path = folder.join("growth.html");
+        fs::write(&page_path, self.page().html())
+            .with_context(|| format!("{} cannot be written", page_path.display()))?;
+        eprintln!(
+            "loadtest: written: {} and {}",
+            path.display(),
+            page_path.display()
+        );
         Ok(())
+    }
+
+    fn page(&self) -> Page {
+        let mut page = Page::new(
+            "Linnet with more posts and more replicas",
+            self.machine.line(),
+        );
+        let mut tables = self.tables();
+        // The verdict first, as a reader wants it.
+        tables.rotate_right(1);
+        let charts =
+            Section::new("Latency by the number of posts").with(Block::Charts(self.charts()));
+        for (place, table) in tables.iter().enumerate() {
+            page.push(table.section());
+            if place == 0 {
+                page.push(charts.clone());
+            }
+        }
+        let mut about = Section::new("How it was measured").with(Block::Text(
+            "At each size: eight users who ask again when they are answered, and arrivals at the same rate for every size, \
+             whose latency counts from the moment they were due. A worker brings posts to home timelines meanwhile; the \
+             readers of those follow a hundred people each. Figures are medians of the rounds."
+                .to_owned(),
+        ));
+        for note in self.machine.warnings.iter().chain(&self.notes) {
+            about = about.with(Block::Warning(format!("{note}.")));
+        }
+        page.push(about.with(Block::Verbatim(self.settings.to_string())));
+        page
+    }
+
+    /// For each model: p50 and p99 of each scenario.
+    fn charts(&self) -> Vec<Chart> {
+        let Some(first) = self.sizes.first() else {
+            return Vec::new();
+        };
+        let mut charts = Vec::new();
+        for (model, words) in [(Model::Open, "open model"), (Model::Closed, "8 users")] {
+            for (quantile, is_p99) in [("p50", false), ("p99", true)] {
+                let mut chart = Chart::new(format!("{quantile}, {words}"), "ms", Axis::Powers);
+                for start in first.figures.iter().filter(|figure| figure.model == model) {
+                    let points = self.sizes.iter().filter_map(|size| {
+                        let middle = &find(&size.figures, start)?.middle;
+                        Some((
+                            size.posts as f64,
+                            if is_p99 { middle.p99_ms } else { middle.p50_ms },
+                        ))
+                    });
+                    chart = chart.line(start.scenario, points.collect());
+                }
+                charts.push(chart);
+            }
+        }
+        charts
     }
 }
 
 fn find<'a>(figures: &'a [Figure], like: &Figure) -> Option<&'a Figure> {
-    figures.iter().find(|figure| figure.scenario == like.scenario && figure.model == like.model)
+    figures
+        .iter()
+        .find(|figure| figure.scenario == like.scenario && figure.model == like.model)
 }
 
 fn cost(figure: &Figure, part: &str) -> String {
-    format!("{:.0}", figure.middle.cpu_ms.get(part).copied().unwrap_or(0.0) * 1_000.0)
+    format!(
+        "{:.0}",
+        figure.middle.cpu_ms.get(part).copied().unwrap_or(0.0) * 1_000.0
+    )
 }
 
 /// Reads and home timelines at the largest size against the smallest; both models.
 fn bars(sizes: &[Size]) -> Vec<Bar> {
-    let (Some(first), Some(last)) = (sizes.first(), sizes.last()) else { return Vec::new() };
+    let (Some(first), Some(last)) = (sizes.first(), sizes.last()) else {
+        return Vec::new();
+    };
     if first.posts == last.posts {
         return Vec::new();
     }
@@ -232,9 +348,17 @@ fn bars(sizes: &[Size]) -> Vec<Bar> {
         .iter()
         .filter(|figure| figure.scenario != "post")
         .map(|start| {
-            let model = if start.model == Model::Open { "open model" } else { "8 users" };
-            let name = format!("{}, {model}: p99 at {} posts against {}", start.scenario, last.posts, first.posts);
-            let measured = find(&last.figures, start).and_then(|end| ratio(end.middle.p99_ms, start.middle.p99_ms));
+            let model = if start.model == Model::Open {
+                "open model"
+            } else {
+                "8 users"
+            };
+            let name = format!(
+                "{}, {model}: p99 at {} posts against {}",
+                start.scenario, last.posts, first.posts
+            );
+            let measured = find(&last.figures, start)
+                .and_then(|end| ratio(end.middle.p99_ms, start.middle.p99_ms));
             Bar::at_most(name, measured, SLOWER, " ×")
         })
         .collect()
@@ -251,7 +375,10 @@ fn capacities(results: &Results, replicas: &[u32]) -> Vec<(&'static str, Vec<Cap
         .iter()
         .filter(|figure| figure.model == Model::Closed)
         .map(|figure| {
-            let all = replicas.iter().map(|count| capacity(&figure.middle.cpu_ms, *count)).collect();
+            let all = replicas
+                .iter()
+                .map(|count| capacity(&figure.middle.cpu_ms, *count))
+                .collect();
             (figure.scenario, all)
         })
         .collect()

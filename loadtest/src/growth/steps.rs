@@ -96,7 +96,11 @@ fn total(args: &GrowthArgs) -> Duration {
     let scenarios = u32::try_from(SCENARIOS.len()).unwrap_or(1);
     let sizes = u32::try_from(args.posts.len()).unwrap_or(1) * scenarios * 2;
     let scales = u32::try_from(args.replicas.len()).unwrap_or(1) * scenarios;
-    one(args) * (sizes + scales) * rounds + args.posts.last().map_or(Duration::ZERO, |posts| seeding(*posts))
+    one(args) * (sizes + scales) * rounds
+        + args
+            .posts
+            .last()
+            .map_or(Duration::ZERO, |posts| seeding(*posts))
 }
 
 /// About 20,000 posts a second with their indexes.
@@ -126,7 +130,16 @@ pub(super) async fn measure(
         ..Parts::default()
     };
     let clock = Clock::new(total(args));
-    let mut lab = Lab { args, native, cores, target, parts, people: Vec::new(), ids: Vec::new(), clock };
+    let mut lab = Lab {
+        args,
+        native,
+        cores,
+        target,
+        parts,
+        people: Vec::new(),
+        ids: Vec::new(),
+        clock,
+    };
     lab.find_replicas(REPLICAS).await?;
     for (place, posts) in args.posts.iter().enumerate() {
         lab.clock.says(&format!("{posts} posts: writing them"));
@@ -148,8 +161,20 @@ pub(super) async fn measure(
             seeded_seconds,
             figures,
             replica_mb: lab.parts.largest() as f64 / MEGABYTE,
-            postgres_mb: lab.parts.postgres.iter().map(|pid| processes::proportional(*pid)).sum::<u64>() as f64 / MEGABYTE,
-            redis_mb: lab.parts.redis.iter().map(|pid| processes::resident(*pid)).sum::<u64>() as f64 / MEGABYTE,
+            postgres_mb: lab
+                .parts
+                .postgres
+                .iter()
+                .map(|pid| processes::proportional(*pid))
+                .sum::<u64>() as f64
+                / MEGABYTE,
+            redis_mb: lab
+                .parts
+                .redis
+                .iter()
+                .map(|pid| processes::resident(*pid))
+                .sum::<u64>() as f64
+                / MEGABYTE,
             tables: tables(&mut db).await?,
         });
         db.close().await?;
@@ -161,9 +186,15 @@ pub(super) async fn measure(
         for scenario in SCENARIOS {
             let what = format!("{replicas} replicas, {scenario}");
             let pace = Pace::hold(MANY, Duration::from_secs(args.seconds));
-            figures.push(lab.figure(scenario, Model::Closed, MANY, &pace, &what, results).await?);
+            figures.push(
+                lab.figure(scenario, Model::Closed, MANY, &pace, &what, results)
+                    .await?,
+            );
         }
-        results.scales.push(Scale { replicas: *replicas, figures });
+        results.scales.push(Scale {
+            replicas: *replicas,
+            figures,
+        });
     }
     Ok(())
 }
@@ -172,7 +203,9 @@ impl Lab<'_> {
     async fn find_replicas(&mut self, count: u32) -> anyhow::Result<()> {
         self.parts.api.clear();
         for number in 0..count {
-            self.parts.api.push(self.native.pid(&format!("api-{number:02}")).await?);
+            self.parts
+                .api
+                .push(self.native.pid(&format!("api-{number:02}")).await?);
         }
         Ok(())
     }
@@ -202,13 +235,22 @@ impl Lab<'_> {
     /// Empties Redis.
     async fn forget(&self) -> anyhow::Result<()> {
         let addresses = self.native.environment().await?;
-        let url = addresses.get("LINNET_REDIS_URL").context("`linnet env` does not tell LINNET_REDIS_URL")?;
+        let url = addresses
+            .get("LINNET_REDIS_URL")
+            .context("`linnet env` does not tell LINNET_REDIS_URL")?;
         let url = url::Url::parse(url).context("Redis' address is not understood")?;
-        let mut stream = TcpStream::connect(("127.0.0.1", url.port().unwrap_or(6379))).context("Redis does not answer")?;
+        let mut stream = TcpStream::connect(("127.0.0.1", url.port().unwrap_or(6379)))
+            .context("Redis does not answer")?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        write!(stream, "AUTH {}\r\nFLUSHALL\r\nQUIT\r\n", url.password().unwrap_or_default())?;
+        write!(
+            stream,
+            "AUTH {}\r\nFLUSHALL\r\nQUIT\r\n",
+            url.password().unwrap_or_default()
+        )?;
         let mut said = String::new();
-        stream.read_to_string(&mut said).context("Redis does not answer")?;
+        stream
+            .read_to_string(&mut said)
+            .context("Redis does not answer")?;
         if said != "+OK\r\n+OK\r\n+OK\r\n" {
             bail!("Redis cannot be emptied: {}", said.trim());
         }
@@ -225,7 +267,10 @@ impl Lab<'_> {
                     _ => Pace::hold(FEW, seconds),
                 };
                 let what = format!("{posts} posts, {scenario}, {model:?}").to_lowercase();
-                figures.push(self.figure(scenario, model, FEW, &pace, &what, results).await?);
+                figures.push(
+                    self.figure(scenario, model, FEW, &pace, &what, results)
+                        .await?,
+                );
             }
         }
         Ok(figures)
@@ -250,7 +295,14 @@ impl Lab<'_> {
         let mut cells = Vec::new();
         for round in 1..=usize::try_from(self.args.rounds)? {
             self.clock.says(&format!("{what}, round {round}"));
-            let cell = Cell { scenario: name.to_owned(), model, round, wanted: users, connections: users, ..Cell::empty() };
+            let cell = Cell {
+                scenario: name.to_owned(),
+                model,
+                round,
+                wanted: users,
+                connections: users,
+                ..Cell::empty()
+            };
             let cell = cell::take(cell, &self.target, &scenario, pace, WARMUP, &self.parts).await?;
             for failure in &cell.first_failures {
                 eprintln!("loadtest:   {failure}");
@@ -259,9 +311,16 @@ impl Lab<'_> {
             cells.push(cell);
         }
         let middle = middle(Side::Linnet, &cells.iter().collect::<Vec<_>>(), self.cores);
-        eprintln!("loadtest:   {:.0}/s, p50 {:.2} ms, p99 {:.2} ms", middle.rate, middle.p50_ms, middle.p99_ms);
+        eprintln!(
+            "loadtest:   {:.0}/s, p50 {:.2} ms, p99 {:.2} ms",
+            middle.rate, middle.p50_ms, middle.p99_ms
+        );
         results.most_others = results.most_others.max(middle.others);
-        Ok(Figure { scenario: name, model, middle })
+        Ok(Figure {
+            scenario: name,
+            model,
+            middle,
+        })
     }
 }
 
@@ -273,7 +332,10 @@ async fn tables(db: &mut PgConnection) -> anyhow::Result<Vec<(String, f64)>> {
     )
     .fetch_all(db)
     .await?;
-    let megabytes = sizes.into_iter().map(|(name, bytes)| (name, bytes as f64 / MEGABYTE));
-    Ok(megabytes.filter(|(_, megabytes)| *megabytes >= 1.0).collect())
+    let megabytes = sizes
+        .into_iter()
+        .map(|(name, bytes)| (name, bytes as f64 / MEGABYTE));
+    Ok(megabytes
+        .filter(|(_, megabytes)| *megabytes >= 1.0)
+        .collect())
 }
-

@@ -1,5 +1,6 @@
 //! What a simulated user does. One turn of a user is one act, chosen by its share.
 
+mod live;
 mod words;
 
 use std::{
@@ -15,6 +16,8 @@ use hyper::{Method, StatusCode, header::HeaderValue};
 use rand::{RngExt as _, seq::IndexedRandom as _};
 use serde::Deserialize;
 
+use self::live::Live;
+pub use self::live::follow_first;
 use crate::{
     accounts::Account,
     engine::{Call, Connection, Keep, Measured, Options, Target, User},
@@ -31,6 +34,7 @@ enum Act {
     Like,
     Follow,
     SignUp,
+    Live,
 }
 
 /// Who acts.
@@ -48,6 +52,7 @@ pub struct Scenario {
     actors: Arc<[Actor]>,
     ids: Arc<[i64]>,
     signed_up: Arc<AtomicU64>,
+    live: Arc<Live>,
 }
 
 impl Scenario {
@@ -73,6 +78,7 @@ impl Scenario {
                 .collect(),
             ids: ids.into(),
             signed_up: Arc::default(),
+            live: Arc::default(),
         }
     }
 
@@ -133,6 +139,19 @@ impl Scenario {
         Self::new("signup-storm", &[(1, Act::SignUp)], &[], Vec::new())
     }
 
+    /// Streams of events: user 0 writes a post each second, the others listen, [`live::STREAMS_EACH`] by an account.
+    /// The accounts follow the first of them (see [`follow_first`]).
+    #[must_use]
+    pub fn live(accounts: &[Account]) -> Self {
+        Self::new("live", &[(1, Act::Live)], accounts, Vec::new())
+    }
+
+    /// How many accounts [`Scenario::live`] needs for so many listeners.
+    #[must_use]
+    pub fn accounts_for_live(listeners: usize) -> usize {
+        Live::accounts_for(listeners)
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -148,7 +167,7 @@ impl Scenario {
             if self.actors.is_empty()
                 && matches!(
                     act,
-                    Act::Home | Act::Post | Act::Edit | Act::Like | Act::Follow
+                    Act::Home | Act::Post | Act::Edit | Act::Like | Act::Follow | Act::Live
                 )
             {
                 bail!(
@@ -166,8 +185,8 @@ impl Scenario {
         Ok(())
     }
 
-    /// One turn of `user`. With `_until` a turn that has no end of its own ends there.
-    pub(crate) async fn iterate(&self, user: &mut User, _until: Option<Instant>) {
+    /// One turn of `user`. A turn that has no end of its own ends at `until`.
+    pub(crate) async fn iterate(&self, user: &mut User, until: Option<Instant>) {
         let sum = self.acts.last().map_or(0, |(sum, _)| *sum);
         let drawn = if self.acts.len() > 1 {
             user.random.random_range(0..sum)
@@ -203,12 +222,22 @@ impl Scenario {
             }
             Act::Follow => self.follow(user).await,
             Act::SignUp => self.sign_up(user).await,
+            Act::Live => {
+                let actor = self.actors.get(Live::account_of(user.number));
+                let cookie = actor.map(|actor| &actor.cookie);
+                if user.number == 0 {
+                    self.live.write(user, cookie, until).await;
+                } else {
+                    self.live.listen(user, cookie, until).await;
+                }
+            }
         }
     }
 
     /// What is to be added to the figures at the end.
-    #[expect(clippy::unused_self, reason = "streams have something to add")]
-    pub(crate) fn conclude(&self, _measured: &mut Measured) {}
+    pub(crate) fn conclude(&self, measured: &mut Measured) {
+        self.live.conclude(measured);
+    }
 
     fn actor(&self, user: &User) -> Option<&Actor> {
         // Without actors there is nobody to be; `check` has said so.

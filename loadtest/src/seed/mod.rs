@@ -261,7 +261,13 @@ mod tests {
         );
         assert!(options(away, true).is_ok());
         // A second host in the query would be the one that is really meant.
-        assert!(options("postgres://postgres@127.0.0.1/linnet?host=db.example.org", false).is_err());
+        assert!(
+            options(
+                "postgres://postgres@127.0.0.1/linnet?host=db.example.org",
+                false
+            )
+            .is_err()
+        );
         assert!(options("https://127.0.0.1/", false).is_err());
     }
 }

@@ -68,7 +68,12 @@ pub(super) async fn fill(
         used(&mut transaction, "users", last).await?;
         people.extend(&new);
         let lines = follows(&people, count, args.follows, first.unsigned_abs());
-        copy(&mut transaction, "follows (follower_id, followed_id)", lines).await?;
+        copy(
+            &mut transaction,
+            "follows (follower_id, followed_id)",
+            lines,
+        )
+        .await?;
         sqlx::query(
             "INSERT INTO user_counts AS c (user_id, followers, followed)
              SELECT id, sum(followers), sum(followed)

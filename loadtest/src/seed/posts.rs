@@ -16,7 +16,16 @@ use crate::progress::Progress;
 
 /// Topics as the service's own model names them; frequent ones first.
 const TOPICS: [&str; 10] = [
-    "daily life", "work", "music", "food", "sports", "family", "technology", "travel", "nature", "art",
+    "daily life",
+    "work",
+    "music",
+    "food",
+    "sports",
+    "family",
+    "technology",
+    "travel",
+    "nature",
+    "art",
 ];
 /// How far apart two posts are, if there is time enough: 10⁷ of them make most of a year.
 const APART: i64 = 3_000;

@@ -8,12 +8,12 @@ const COMMON: &str = "the a and to of in is it you that for on with as this was 
     morning evening week home work rain coffee train music book city river bread garden friend story window street";
 /// Of these syllables the rest of the language is made.
 const FIRST: [&str; 24] = [
-    "ba", "bel", "cor", "da", "dri", "el", "fa", "fen", "gal", "har", "il", "ka", "lo", "mar", "na", "or", "pel", "qui",
-    "ra", "sa", "tor", "ul", "ver", "wi",
+    "ba", "bel", "cor", "da", "dri", "el", "fa", "fen", "gal", "har", "il", "ka", "lo", "mar",
+    "na", "or", "pel", "qui", "ra", "sa", "tor", "ul", "ver", "wi",
 ];
 const SECOND: [&str; 24] = [
-    "bin", "cal", "den", "do", "fer", "gan", "gle", "la", "len", "li", "man", "mi", "nar", "ner", "po", "ral", "ri", "sen",
-    "ta", "tel", "ti", "va", "von", "zo",
+    "bin", "cal", "den", "do", "fer", "gan", "gle", "la", "len", "li", "man", "mi", "nar", "ner",
+    "po", "ral", "ri", "sen", "ta", "tel", "ti", "va", "von", "zo",
 ];
 const THIRD: [&str; 10] = ["", "s", "ed", "er", "ing", "ly", "or", "y", "en", "um"];
 /// How many words there are.
@@ -29,7 +29,12 @@ impl Default for Vocabulary {
         let made = (0..).map(|n: usize| {
             let (first, second, third) = (n % 24, n / 24 % 24, n / 576 % 10);
             // Each round of first syllables is shifted, so that neighbours in the list do not look alike.
-            format!("{}{}{}", FIRST[first], SECOND[(second + first) % 24], THIRD[third])
+            format!(
+                "{}{}{}",
+                FIRST[first],
+                SECOND[(second + first) % 24],
+                THIRD[third]
+            )
         });
         let mut words: Vec<String> = COMMON.split_whitespace().map(str::to_owned).collect();
         words.extend(made.take(VOCABULARY - words.len()));
@@ -99,7 +104,10 @@ mod tests {
         for _ in 0..5_000 {
             let (text, tag) = words.post(&mut random);
             assert!((80..=140).contains(&text.len()), "{text}");
-            assert!(text.is_ascii() && !text.contains("  ") && !text.contains('\\'), "{text}");
+            assert!(
+                text.is_ascii() && !text.contains("  ") && !text.contains('\\'),
+                "{text}"
+            );
             if let Some(tag) = tag {
                 assert!(text.starts_with(&format!("#{tag} ")), "{text}");
                 tagged += 1;
@@ -121,7 +129,10 @@ mod tests {
         let by_the_first_hundredth = (0..10_000)
             .filter(|_| skewed(&mut random, 1_000, 3.0) < 10)
             .count();
-        assert!((1_800..2_600).contains(&by_the_first_hundredth), "{by_the_first_hundredth}");
+        assert!(
+            (1_800..2_600).contains(&by_the_first_hundredth),
+            "{by_the_first_hundredth}"
+        );
         assert!((0..1_000).all(|_| skewed(&mut random, 1, 3.0) == 0));
     }
 }

@@ -40,7 +40,11 @@ impl Owned {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("{name} cannot be started: is it installed?"))?;
-        Ok(Self { child, name: name.to_owned(), log: log.to_owned() })
+        Ok(Self {
+            child,
+            name: name.to_owned(),
+            log: log.to_owned(),
+        })
     }
 
     /// Its process id; `None` when it has ended.
@@ -55,15 +59,26 @@ impl Owned {
     /// When the program ends, or does not listen within 30 s; with the end of what it said.
     pub async fn listens(&mut self, port: u16) -> anyhow::Result<()> {
         for _ in 0..600 {
-            if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+            if tokio::net::TcpStream::connect(("127.0.0.1", port))
+                .await
+                .is_ok()
+            {
                 return Ok(());
             }
             if let Some(status) = self.child.try_wait()? {
-                bail!("{} ended at once ({status}): {}", self.name, self.last_words());
+                bail!(
+                    "{} ended at once ({status}): {}",
+                    self.name,
+                    self.last_words()
+                );
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        bail!("{} does not listen on port {port}: {}", self.name, self.last_words())
+        bail!(
+            "{} does not listen on port {port}: {}",
+            self.name,
+            self.last_words()
+        )
     }
 
     fn last_words(&self) -> String {
@@ -78,7 +93,10 @@ impl Owned {
         let Some(pid) = pid else { return };
         // It may have ended in this moment, which is as well.
         let _ = kill_process(pid, Signal::TERM);
-        if tokio::time::timeout(PATIENCE, self.child.wait()).await.is_err() {
+        if tokio::time::timeout(PATIENCE, self.child.wait())
+            .await
+            .is_err()
+        {
             let _ = self.child.kill().await;
         }
     }

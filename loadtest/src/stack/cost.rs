@@ -67,7 +67,11 @@ impl Parts {
     /// Resident memory of the largest process behind NGINX, in bytes.
     #[must_use]
     pub fn largest(&self) -> u64 {
-        self.api.iter().map(|pid| processes::resident(*pid)).max().unwrap_or(0)
+        self.api
+            .iter()
+            .map(|pid| processes::resident(*pid))
+            .max()
+            .unwrap_or(0)
     }
 }
 
@@ -86,7 +90,8 @@ impl Cpu {
             kernel: spent(self.kernel, before.kernel),
             others: 0.0,
         };
-        let known = cost.api + cost.postgres + cost.redis + cost.nginx + cost.worker + cost.generator;
+        let known =
+            cost.api + cost.postgres + cost.redis + cost.nginx + cost.worker + cost.generator;
         cost.others = (self.others - before.others - known).max(0.0);
         cost
     }
@@ -98,8 +103,19 @@ mod tests {
 
     #[test]
     fn others_is_what_nobody_here_took() {
-        let before = Cpu { api: 1.0, postgres: 2.0, others: 100.0, ..Cpu::default() };
-        let after = Cpu { api: 3.0, postgres: 2.5, nginx: 1.0, others: 105.0, ..Cpu::default() };
+        let before = Cpu {
+            api: 1.0,
+            postgres: 2.0,
+            others: 100.0,
+            ..Cpu::default()
+        };
+        let after = Cpu {
+            api: 3.0,
+            postgres: 2.5,
+            nginx: 1.0,
+            others: 105.0,
+            ..Cpu::default()
+        };
         let cost = after.since(before);
         assert_eq!((cost.api, cost.postgres, cost.nginx), (2.0, 0.5, 1.0));
         assert!((cost.others - 1.5).abs() < 1e-9, "{cost:?}");

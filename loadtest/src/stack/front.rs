@@ -1,7 +1,8 @@
 //! The stack's own NGINX, told where to hand requests: the same front for every side of a comparison.
 
 use std::{
-    fs, io::Write as _,
+    fs,
+    io::Write as _,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -27,7 +28,11 @@ impl Front {
     /// That of the stack in `data`, whose master process is `master`.
     #[must_use]
     pub fn new(data: &Path, master: u32) -> Self {
-        Self { upstream: data.join("upstreams/upstream-api.inc"), master, now: Vec::new() }
+        Self {
+            upstream: data.join("upstreams/upstream-api.inc"),
+            master,
+            now: Vec::new(),
+        }
     }
 
     /// Its master process.
@@ -54,15 +59,21 @@ impl Front {
     async fn reload(&self) -> anyhow::Result<()> {
         let old = processes::children(self.master);
         let master = Pid::from_raw(self.master.cast_signed()).context("NGINX has no process id")?;
-        kill_process(master, Signal::HUP).context("NGINX cannot be told to reload; has it ended?")?;
+        kill_process(master, Signal::HUP)
+            .context("NGINX cannot be told to reload; has it ended?")?;
         let began = Instant::now();
         loop {
-            let is_new = processes::children(self.master).iter().any(|pid| !old.contains(pid));
+            let is_new = processes::children(self.master)
+                .iter()
+                .any(|pid| !old.contains(pid));
             if is_new && !old.iter().any(|pid| processes::is_alive(*pid)) {
                 return Ok(());
             }
             if began.elapsed() > PATIENCE {
-                bail!("NGINX did not take the new list of replicas within {} s; see its error log", PATIENCE.as_secs());
+                bail!(
+                    "NGINX did not take the new list of replicas within {} s; see its error log",
+                    PATIENCE.as_secs()
+                );
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -81,8 +92,12 @@ fn upstream(ports: &[u16]) -> String {
 fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
     let new = path.with_extension("new");
     let write = || -> std::io::Result<()> {
-        let mut file =
-            fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        let mut file = fs::File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&new)?;
         file.write_all(text.as_bytes())?;
         fs::rename(&new, path)
     };

@@ -1,23 +1,17 @@
 //! What is measured on: a figure means nothing without it.
 
-use std::fs;
-
 use serde::Serialize;
 use tokio::process::Command;
 
 use super::{child, processes};
+use crate::report;
 
 /// The machine and what ran on it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Machine {
-    /// The processor's name.
-    pub processor: String,
-    /// How many cores this process may use.
-    pub cores: usize,
-    /// Gigabytes of memory.
-    pub memory_gb: f64,
-    /// The kernel.
-    pub kernel: String,
+    /// Processor, cores, memory, kernel.
+    #[serde(flatten)]
+    pub here: report::Machine,
     /// Name and version of each program that took part.
     pub versions: Vec<String>,
     /// The commit of the repository, with a mark when there were changes.
@@ -34,8 +28,13 @@ impl Machine {
     /// Looks at this machine. Call it before anything is started.
     pub async fn look(root: &std::path::Path) -> Self {
         let load_before = processes::load();
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
+        let here = report::Machine::here();
+        let cores = here.cores;
+        let profile = if cfg!(debug_assertions) {
+            "dev"
+        } else {
+            "release"
+        };
         let mut warnings = Vec::new();
         if load_before > 0.25 * cores as f64 {
             warnings.push(format!(
@@ -49,17 +48,22 @@ impl Machine {
                 .to_owned());
         }
         let mut versions = Vec::new();
-        for (program, flag) in [("nginx", "-v"), ("redis-server", "--version"), ("psql", "--version"), ("node", "--version")] {
+        for (program, flag) in [
+            ("nginx", "-v"),
+            ("redis-server", "--version"),
+            ("psql", "--version"),
+            ("node", "--version"),
+        ] {
             versions.extend(version(program, flag).await);
         }
         let mut git = Command::new("git");
-        git.current_dir(root).args(["describe", "--always", "--dirty", "--abbrev=12"]);
-        let commit = child::run("git", git).await.map_or_else(|_| "unknown".to_owned(), |said| said.trim().to_owned());
+        git.current_dir(root)
+            .args(["describe", "--always", "--dirty", "--abbrev=12"]);
+        let commit = child::run("git", git)
+            .await
+            .map_or_else(|_| "unknown".to_owned(), |said| said.trim().to_owned());
         Self {
-            processor: field("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
-            cores,
-            memory_gb: memory_gb(),
-            kernel: fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
+            here,
             versions,
             commit,
             profile,
@@ -71,15 +75,17 @@ impl Machine {
     /// It in one line.
     #[must_use]
     pub fn line(&self) -> String {
+        let Self {
+            here,
+            versions,
+            commit,
+            profile,
+            ..
+        } = self;
         format!(
-            "{}, {} cores, {:.0} GB, Linux {}; {}; commit {}, {} build",
-            self.processor,
-            self.cores,
-            self.memory_gb,
-            self.kernel,
-            self.versions.join(", "),
-            self.commit,
-            self.profile
+            "{}; {}; commit {commit}, {profile} build",
+            here.line(),
+            versions.join(", ")
         )
     }
 }
@@ -89,7 +95,10 @@ async fn version(program: &str, flag: &str) -> Option<String> {
     let mut command = Command::new("sh");
     // nginx says it on standard error.
     command.args(["-c", &format!("{program} {flag} 2>&1")]);
-    command.env("PATH", format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default()));
+    command.env(
+        "PATH",
+        format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default()),
+    );
     let said = child::run(program, command).await.ok()?;
     let line = said.lines().next()?.trim();
     let number = line
@@ -103,16 +112,4 @@ async fn version(program: &str, flag: &str) -> Option<String> {
         other => other,
     };
     Some(format!("{name} {number}"))
-}
-
-fn field(file: &str, key: &str) -> Option<String> {
-    let text = fs::read_to_string(file).ok()?;
-    let line = text.lines().find(|line| line.starts_with(key))?;
-    Some(line.split_once(':')?.1.trim().to_owned())
-}
-
-fn memory_gb() -> f64 {
-    let kilobytes = field("/proc/meminfo", "MemTotal")
-        .and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok());
-    kilobytes.unwrap_or(0.0) / f64::from(1 << 20)
 }

@@ -39,7 +39,9 @@ impl Kept {
             let value = secrets[name].as_str().map(str::to_owned);
             value.with_context(|| format!("secrets.json has no `{name}`"))
         };
-        let port = settings["port"].as_u64().and_then(|port| u16::try_from(port).ok());
+        let port = settings["port"]
+            .as_u64()
+            .and_then(|port| u16::try_from(port).ok());
         Ok(Self {
             port: port.context("settings.json names no port")?,
             superuser: secret("superuser")?,
@@ -53,7 +55,10 @@ impl Kept {
 
     pub(crate) fn superuser_url(&self) -> String {
         let port = self.postgres_port();
-        format!("postgres://postgres:{}@127.0.0.1:{port}/linnet?sslmode=disable", self.superuser)
+        format!(
+            "postgres://postgres:{}@127.0.0.1:{port}/linnet?sslmode=disable",
+            self.superuser
+        )
     }
 }
 

@@ -62,7 +62,14 @@ impl Native {
             Ok(kept) => kept.port,
             Err(_) => free_ports()?,
         };
-        Ok(Self { root, binaries: wanted.binaries.clone(), data, is_temporary, port, kept: None })
+        Ok(Self {
+            root,
+            binaries: wanted.binaries.clone(),
+            data,
+            is_temporary,
+            port,
+            kept: None,
+        })
     }
 
     /// Starts it.
@@ -71,10 +78,20 @@ impl Native {
     /// With what `make up` would have said.
     pub async fn up(&mut self, api: u32, worker: u32) -> anyhow::Result<()> {
         // What somebody else has started is not ours to change and to end.
-        if child::run("asking for the state", self.linnet(&["status"])).await.is_ok() {
-            bail!("a stack runs in {}; name another folder with --data", self.data.display());
+        if child::run("asking for the state", self.linnet(&["status"]))
+            .await
+            .is_ok()
+        {
+            bail!(
+                "a stack runs in {}; name another folder with --data",
+                self.data.display()
+            );
         }
-        let counts = [format!("api={api}"), format!("worker={worker}"), "llm=0".into()];
+        let counts = [
+            format!("api={api}"),
+            format!("worker={worker}"),
+            "llm=0".into(),
+        ];
         let words = ["up", &counts[0], &counts[1], &counts[2]];
         child::run("starting the stack", self.linnet(&words)).await?;
         self.kept = Some(Kept::read(&self.data)?);
@@ -97,7 +114,9 @@ impl Native {
     /// When it does not run.
     pub async fn pid(&self, name: &str) -> anyhow::Result<u32> {
         let said = child::run("asking for a process id", self.linnet(&["pid", name])).await?;
-        said.trim().parse().with_context(|| format!("`linnet pid {name}` said {said}"))
+        said.trim()
+            .parse()
+            .with_context(|| format!("`linnet pid {name}` said {said}"))
     }
 
     /// Its NGINX.
@@ -175,9 +194,18 @@ impl Native {
         command.args(words).env("YES", "1");
         for (name, value) in env::vars() {
             // Settings of the terminal that would make it another stack than the one that operators have.
-            let is_setting = ["API_", "WORKER_", "RATE_LIMIT", "TIMELINE_", "LLM_", "LOG_", "CACHE_", "DATABASE_"]
-                .iter()
-                .any(|prefix| name.starts_with(prefix));
+            let is_setting = [
+                "API_",
+                "WORKER_",
+                "RATE_LIMIT",
+                "TIMELINE_",
+                "LLM_",
+                "LOG_",
+                "CACHE_",
+                "DATABASE_",
+            ]
+            .iter()
+            .any(|prefix| name.starts_with(prefix));
             if is_setting && !value.is_empty() {
                 command.env_remove(name);
             }
@@ -209,7 +237,8 @@ fn root() -> anyhow::Result<PathBuf> {
 /// # Errors
 /// When the system does not say where the program is.
 pub fn own_folder() -> anyhow::Result<PathBuf> {
-    let own = env::current_exe().context("where this program is cannot be found out; name --binaries")?;
+    let own =
+        env::current_exe().context("where this program is cannot be found out; name --binaries")?;
     Ok(own.parent().map(Path::to_owned).unwrap_or_default())
 }
 
@@ -245,7 +274,8 @@ mod tests {
 
     #[test]
     fn what_the_stack_says_of_itself_is_read() {
-        let (name, value) = assignment("LINNET_DATABASE_URL='postgres://a:b@127.0.0.1/l?sslmode=disable'").unwrap();
+        let (name, value) =
+            assignment("LINNET_DATABASE_URL='postgres://a:b@127.0.0.1/l?sslmode=disable'").unwrap();
         assert_eq!(name, "LINNET_DATABASE_URL");
         assert_eq!(value, "postgres://a:b@127.0.0.1/l?sslmode=disable");
         assert_eq!(assignment("LINNET_LLM_URLS=''").unwrap().1, "");

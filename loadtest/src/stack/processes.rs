@@ -15,7 +15,9 @@ pub fn own_cpu() -> f64 {
 }
 
 fn cpu_alone(pid: u32) -> f64 {
-    read(pid, "stat").and_then(|text| parse_stat(&text)).unwrap_or(0.0)
+    read(pid, "stat")
+        .and_then(|text| parse_stat(&text))
+        .unwrap_or(0.0)
 }
 
 fn cpu_below(pid: u32) -> f64 {
@@ -26,7 +28,11 @@ fn cpu_below(pid: u32) -> f64 {
 #[must_use]
 pub fn children(pid: u32) -> Vec<u32> {
     read(pid, &format!("task/{pid}/children"))
-        .map(|text| text.split_whitespace().filter_map(|word| word.parse().ok()).collect())
+        .map(|text| {
+            text.split_whitespace()
+                .filter_map(|word| word.parse().ok())
+                .collect()
+        })
         .unwrap_or_default()
 }
 
@@ -34,7 +40,9 @@ pub fn children(pid: u32) -> Vec<u32> {
 #[must_use]
 pub fn is_alive(pid: u32) -> bool {
     read(pid, "stat").is_some_and(|text| {
-        let state = text.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().next());
+        let state = text
+            .rsplit_once(')')
+            .and_then(|(_, rest)| rest.split_whitespace().next());
         !matches!(state, None | Some("Z" | "X"))
     })
 }
@@ -80,8 +88,13 @@ fn ticks() -> f64 {
 fn parse_stat(text: &str) -> Option<f64> {
     // The second field is the program's name, which may have blanks and parentheses in it.
     let (_, rest) = text.rsplit_once(')')?;
-    let times: Vec<f64> =
-        rest.split_whitespace().skip(11).take(4).map(str::parse).collect::<Result<_, _>>().ok()?;
+    let times: Vec<f64> = rest
+        .split_whitespace()
+        .skip(11)
+        .take(4)
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .ok()?;
     (times.len() == 4).then(|| times.iter().sum::<f64>() / ticks())
 }
 
@@ -95,14 +108,26 @@ fn parse_busy(text: &str) -> (f64, f64) {
         .skip(1)
         .filter_map(|word| word.parse().ok())
         .collect();
-    let of = |places: &[usize]| places.iter().filter_map(|place| fields.get(*place)).sum::<f64>() / ticks();
+    let of = |places: &[usize]| {
+        places
+            .iter()
+            .filter_map(|place| fields.get(*place))
+            .sum::<f64>()
+            / ticks()
+    };
     // user, nice, system, steal; irq, softirq.
     (of(&[0, 1, 2, 7]), of(&[5, 6]))
 }
 
 fn parse_kilobytes(text: &str, key: &str) -> u64 {
     text.lines()
-        .find_map(|line| line.strip_prefix(key)?.split_whitespace().next()?.parse().ok())
+        .find_map(|line| {
+            line.strip_prefix(key)?
+                .split_whitespace()
+                .next()?
+                .parse()
+                .ok()
+        })
         .unwrap_or(0)
 }
 
@@ -142,7 +167,10 @@ mod tests {
     fn what_a_child_computed_counts_when_it_runs_and_when_it_has_ended() {
         let before = own_cpu();
         let began = Instant::now();
-        let mut child = Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+        let mut child = Command::new("sh")
+            .args(["-c", "while :; do :; done"])
+            .spawn()
+            .unwrap();
         while cpu_of(&[child.id()]) < 0.1 {
             assert!(began.elapsed().as_secs() < 60, "a busy loop takes no CPU");
         }

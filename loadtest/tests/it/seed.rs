@@ -131,7 +131,10 @@ async fn people_are_large_when_the_service_would_say_so() {
 async fn a_large_step_leaves_the_indexes_as_it_found_them_also_when_it_was_killed() {
     let (url, mut db) = database().await;
     let before = indexes(&mut db).await;
-    assert!(before.iter().any(|(_, _, settings)| settings == "1=0"), "{before:?}");
+    assert!(
+        before.iter().any(|(_, _, settings)| settings == "1=0"),
+        "{before:?}"
+    );
     // As a run does that is then killed: dropped and noted, and nothing made again.
     let mut quiet = loadtest::progress::Progress::new(true);
     seed::indexes::drop(&mut db, &mut quiet).await.unwrap();

@@ -10,9 +10,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
+use futures_util::{StreamExt as _, stream};
+use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
-    Request, Response, StatusCode, body::Incoming, header, server::conn::http1, service::service_fn,
+    Request, Response, StatusCode,
+    body::{Frame, Incoming},
+    header,
+    server::conn::http1,
+    service::service_fn,
 };
 use hyper_util::rt::TokioIo;
 use loadtest::engine::Target;
@@ -24,6 +29,8 @@ pub struct Seen {
     pub calls: Mutex<BTreeMap<String, usize>>,
     /// Each body of a post.
     pub bodies: Mutex<Vec<String>>,
+    /// What streams are told.
+    pub events: tokio::sync::broadcast::Sender<String>,
     /// Who has signed up.
     pub people: Mutex<BTreeMap<String, i64>>,
     /// Connections that were accepted.
@@ -67,6 +74,7 @@ impl Server {
         let seen = Arc::new(Seen {
             calls: Mutex::default(),
             bodies: Mutex::default(),
+            events: tokio::sync::broadcast::Sender::new(64),
             people: Mutex::default(),
             connections: AtomicUsize::default(),
             failing: AtomicU16::default(),
@@ -93,6 +101,8 @@ impl Server {
     }
 }
 
+type Answer = UnsyncBoxBody<Bytes, Infallible>;
+
 fn pattern(path: &str) -> String {
     let parts = path.split('/').map(|part| {
         if part.parse::<i64>().is_ok() {
@@ -107,7 +117,7 @@ fn pattern(path: &str) -> String {
 async fn answer(
     seen: Arc<Seen>,
     request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> Result<Response<Answer>, Infallible> {
     let call = format!("{} {}", request.method(), pattern(request.uri().path()));
     *seen.calls.lock().unwrap().entry(call.clone()).or_default() += 1;
     seen.arrived.send_modify(|count| *count += 1);
@@ -115,9 +125,21 @@ async fn answer(
         let token = cookie.to_str().unwrap().strip_prefix("jwt=token-").unwrap();
         seen.people.lock().unwrap().contains_key(token)
     });
+    let authorization = request.headers().get(header::AUTHORIZATION).cloned();
     let body = request.into_body().collect().await.unwrap().to_bytes();
     let mut waiting = seen.stalled.subscribe();
     waiting.wait_for(|stalled| !stalled).await.unwrap();
+    if call == "GET /api/stream" {
+        let receiver = seen.events.subscribe();
+        let ready = "event: ready\nid: 1.1\ndata: {}\n\n".to_owned();
+        let later = stream::unfold(receiver, async |mut receiver| {
+            Some((receiver.recv().await.ok()?, receiver))
+        });
+        let events = stream::iter([ready])
+            .chain(later)
+            .map(|event| Ok(Frame::data(Bytes::from(event))));
+        return Ok(Response::new(StreamBody::new(events).boxed_unsync()));
+    }
     let failing = seen.failing.load(Ordering::Relaxed);
     let mut cookie = None;
     let (status, text) = if failing != 0 {
@@ -137,6 +159,10 @@ async fn answer(
                     .lock()
                     .unwrap()
                     .push(String::from_utf8(body.to_vec()).unwrap());
+                // With and without somebody else's in the same event; nobody may be listening.
+                let _listeners = seen.events.send(format!(
+                    "event: post\nid: 1.2\ndata: {{\"posts\":[{{\"id\":{id},\"userId\":1}},{{\"id\":999999,\"userId\":2}}]}}\n\n"
+                ));
                 (201, format!(r#"[{{"id":{id}}}]"#))
             }
             "POST /api/user/signup" => {
@@ -160,10 +186,23 @@ async fn answer(
                 }
             }
             "GET /api/auth/loginstatus" => (200, format!(r#"{{"isLoggedIn":{logged_in}}}"#)),
+            "GET /api/v1/query" => (
+                200,
+                r#"{"data":{"result":[{"metric":{"instance":"api-00"},"value":[1,"42.5"]}]}}"#
+                    .into(),
+            ),
+            "POST /api/annotations" => {
+                assert_eq!(authorization.unwrap(), "Bearer a-token");
+                seen.bodies
+                    .lock()
+                    .unwrap()
+                    .push(String::from_utf8(body.to_vec()).unwrap());
+                (200, "{}".into())
+            }
             _ => (200, "{}".into()),
         }
     };
-    let mut response = Response::new(Full::from(text));
+    let mut response = Response::new(Full::from(text).boxed_unsync());
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
     if let Some(cookie) = cookie {
         response
