@@ -154,7 +154,8 @@ pub async fn authenticate(ctx: &Ctx, tokens: &Tokens, token: &str) -> Result<Ses
     let user = ctx
         .sessions
         .call((ticket, ctx.clock.now()))
-        .await??.ok_or(REFUSED)?;
+        .await??
+        .ok_or(REFUSED)?;
     Ok(Session {
         user,
         id: ticket.session,

@@ -10,7 +10,7 @@
 
 use std::{
     sync::{
-        Arc, LazyLock,
+        Arc, LazyLock, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -57,9 +57,27 @@ pub struct FeedPage {
     pub body: Bytes,
     /// Pass this as `before` for the next page; `None` on the last one.
     pub next: Option<i64>,
+    /// Which version of the feed this is, for everybody's first page: as long as there is no newer one, whoever has it
+    /// has what they would get. `None` where nobody knows.
+    pub version: Option<u64>,
+    packed: OnceLock<Bytes>,
 }
 
 impl FeedPage {
+    pub(crate) fn new(body: Bytes, next: Option<i64>, version: Option<u64>) -> Self {
+        Self {
+            body,
+            next,
+            version,
+            packed: OnceLock::new(),
+        }
+    }
+
+    /// The body compressed by `pack`, which is done once for a page however many ask for it.
+    pub fn packed(&self, pack: impl FnOnce(&[u8]) -> Vec<u8>) -> Bytes {
+        self.packed.get_or_init(|| pack(&self.body).into()).clone()
+    }
+
     /// As stored in Redis: eight bytes of `next` (0 for none, big endian), then the body.
     fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(8 + self.body.len());
@@ -68,13 +86,11 @@ impl FeedPage {
         bytes
     }
 
-    fn decode(bytes: Vec<u8>) -> Option<Self> {
+    fn decode(bytes: Vec<u8>, version: u64) -> Option<Self> {
         let bytes = Bytes::from(bytes);
         let next = i64::from_be_bytes(bytes.get(..8)?.try_into().ok()?);
-        Some(Self {
-            body: bytes.slice(8..),
-            next: (next != 0).then_some(next),
-        })
+        let next = (next != 0).then_some(next);
+        Some(Self::new(bytes.slice(8..), next, Some(version)))
     }
 }
 
@@ -145,12 +161,10 @@ impl FeedCache {
     where
         F: Future<Output = Result<Page<PostView>>>,
     {
-        let select = async || {
+        let select = async |version| {
             let page = load().await?;
-            Ok(Arc::new(FeedPage {
-                body: render(&page.items).into(),
-                next: page.next,
-            }))
+            let body = render(&page.items).into();
+            Ok(Arc::new(FeedPage::new(body, page.next, version)))
         };
         let version = if self.active && !self.owed.load(Ordering::Acquire) {
             self.versions.call(()).await?.ok()
@@ -159,7 +173,7 @@ impl FeedCache {
         };
         let Some(version) = version else {
             self.metrics.count(NAME, Outcome::Bypass);
-            return select().await;
+            return select(None).await;
         };
         if let Some(page) = self.pages.get(&(version, limit)).await {
             self.metrics.count(NAME, Outcome::Hit);
@@ -167,7 +181,10 @@ impl FeedCache {
         }
         self.metrics.count(NAME, Outcome::Miss);
         self.pages
-            .try_get_with((version, limit), self.fill(version, limit, select))
+            .try_get_with(
+                (version, limit),
+                self.fill(version, limit, || select(Some(version))),
+            )
             .await
             .map_err(|shared: Arc<Error>| Arc::try_unwrap(shared).unwrap_or_else(|e| e.shared()))
     }
@@ -186,7 +203,7 @@ impl FeedCache {
         let lock = format!("{key}:fill");
         let polls = FILL_LOCK_MS / u64::try_from(FILL_POLL.as_millis()).unwrap_or(1);
         for _ in 0..polls {
-            match self.stored_or_locked(&key, &lock).await {
+            match self.stored_or_locked(&key, &lock, version).await {
                 Ok((Some(page), _)) => return Ok(Arc::new(page)),
                 Ok((None, false)) => tokio::time::sleep(FILL_POLL).await,
                 Ok((None, true)) | Err(_) => break,
@@ -216,6 +233,7 @@ impl FeedCache {
         &self,
         key: &str,
         lock: &str,
+        version: u64,
     ) -> Result<(Option<FeedPage>, bool), RedisDown> {
         let (stored, locked): (Option<Vec<u8>>, Option<String>) = self
             .redis
@@ -233,7 +251,8 @@ impl FeedCache {
                     .await
             })
             .await?;
-        Ok((stored.and_then(FeedPage::decode), locked.is_some()))
+        let page = stored.and_then(|bytes| FeedPage::decode(bytes, version));
+        Ok((page, locked.is_some()))
     }
 
     /// Makes every page so far old. Call it after COMMIT and before answering the write.
@@ -338,13 +357,13 @@ mod tests {
         fn a_stored_page_comes_back_as_it_was(
             body: Vec<u8>, next in proptest::option::of(1_i64..i64::MAX)
         ) {
-            let page = FeedPage { body: body.into(), next };
-            prop_assert_eq!(FeedPage::decode(page.encode()), Some(page));
+            let page = FeedPage::new(body.into(), next, Some(7));
+            prop_assert_eq!(FeedPage::decode(page.encode(), 7), Some(page));
         }
 
         #[test]
         fn what_is_no_page_is_refused_and_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..8)) {
-            prop_assert_eq!(FeedPage::decode(bytes), None);
+            prop_assert_eq!(FeedPage::decode(bytes, 7), None);
         }
     }
 }

@@ -77,10 +77,8 @@ pub async fn feed(
         return ctx.feed.page(limit, render, load).await;
     }
     let page = page(ctx, viewer, before, limit).await?;
-    Ok(Arc::new(FeedPage {
-        body: render(&page.items).into(),
-        next: page.next,
-    }))
+    let body = render(&page.items).into();
+    Ok(Arc::new(FeedPage::new(body, page.next, None)))
 }
 
 /// Posts of everybody below the id `before` as `viewer` may and wants to see them, newest first, without reposts.
