@@ -25,8 +25,10 @@ RUN = {
 BUILD = {"cc": "build-essential", "pkg-config": "pkg-config"}
 # The small model comes as a Python package.
 MODEL = {"pip": "python3-pip"}
-# What tests look at the pages with; npm brings the rules of accessibility.
-BROWSER = {"chromium": "chromium", "chromedriver": "chromium-driver", "npm": "npm"}
+# What tests look at the pages with.
+BROWSER = {"chromium": "chromium", "chromedriver": "chromium-driver"}
+# What the Node baseline runs on; npm also brings the rules of accessibility.
+NODE = {"node": "nodejs", "npm": "npm"}
 
 # Without the sbin folders, which Debian leaves out of a plain user's PATH, nginx would seem missing.
 PATH = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"

@@ -8,6 +8,7 @@
 )]
 
 pub mod browser;
+pub mod rival;
 
 use std::{
     path::PathBuf,
