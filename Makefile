@@ -1,7 +1,7 @@
 # Linnet's commands. `make` alone lists them. What they do is in native/.
 
 .DEFAULT_GOAL := help
-.PHONY: help up scale restart status logs down clean test queries python
+.PHONY: help up scale restart status logs down clean test k6 queries python
 # Steps depend on each other and print as they go; -j would mix them.
 .NOTPARALLEL:
 
@@ -10,7 +10,7 @@ counts = $(foreach kind,api worker llm,$(if $($(kind)),$(kind)=$($(kind))))
 help: ## this list
 	@echo "Linnet: a social microblog whose posts a language model judges."
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z0-9]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 	@echo
 	@echo "  Variables: PORT=8080 (the public port; the 65 after it are used too), LINNET_DATA=.linnet (data, logs,"
 	@echo "  secrets), WAIT_LLM=1 (up: wait for llm-service too), LLM_MODEL=… (a GGUF file or a hub id),"
@@ -40,6 +40,9 @@ clean: python ## delete the data of a stopped stack (asks first; YES=1 answers)
 
 test: python ## everything that proves it, from formatting to an end-to-end run (STEPS="fmt deny": only these)
 	@native/test $(STEPS)
+
+k6: python ## the Node service's k6 tests against the running stack (K6=stress, or a script of yours)
+	@loadtest/k6/run $(K6)
 
 queries: python ## after a change of SQL or of a migration: describe the queries anew in .sqlx
 	@native/linnet queries
