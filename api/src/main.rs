@@ -40,11 +40,11 @@ async fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(config) => {
-            telemetry::init("api", &config.log)?;
+            let _logs = telemetry::init("api", &config.log)?;
             Application::build(&config)?.run_until_stopped().await
         }
         Command::Migrate(config) => {
-            telemetry::init("api-migrate", &config.log)?;
+            let _logs = telemetry::init("api-migrate", &config.log)?;
             let count = domain::db::migrate(&config.database).await?;
             answer(&format!(
                 "the database is up to date: {count} migrations in all"
@@ -62,7 +62,7 @@ fn answer(text: &str) -> anyhow::Result<()> {
 }
 
 async fn reanalyze(config: &ReanalyzeConfig) -> anyhow::Result<()> {
-    telemetry::init("api-reanalyze", &config.log)?;
+    let _logs = telemetry::init("api-reanalyze", &config.log)?;
     let limit = config.limit.unwrap_or(u64::MAX);
     let marking = if config.dry_run { 0 } else { limit };
     let mut said: Option<Instant> = None;

@@ -13,7 +13,7 @@ use actix_web::{
 use anyhow::Context as _;
 use domain::{Ctx, auth::Tokens, llm::Llm, rate_limits::RateLimiter};
 use socket2::SockRef;
-use telemetry::http::{metrics, request_id, tracing_logger};
+use telemetry::http::{Watch, metrics};
 use utoipa_actix_web::AppExt as _;
 use utoipa_swagger_ui::SwaggerUi;
 
@@ -39,6 +39,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// clients as long (send_timeout). Without it a live stream that was dropped as too slow would keep its connection and
 /// its memory as long as the kernel tries, a quarter of an hour.
 const UNREAD: Duration = Duration::from_secs(30);
+
+/// Whose duration says nothing: live streams are as long as somebody listens, and have figures of their own.
+const UNMEASURED: [&str; 3] = ["/metrics", "/api/stream", "/api/ws"];
 
 /// A server that is bound and not yet running.
 pub struct Application {
@@ -77,7 +80,8 @@ impl Application {
             trusted_proxies: config.trusted_proxies.clone(),
             ctx: ctx.clone(),
         };
-        let metrics = metrics(&registry)?;
+        let watch = Watch::new(&registry, &UNMEASURED)?;
+        let registry = Data::new(registry);
         let document = openapi::document();
         let known = Data::new(Known::new(&document));
         let server = HttpServer::new(move || {
@@ -97,6 +101,7 @@ impl Application {
                 .into_app()
                 .app_data(state)
                 .app_data(known.clone())
+                .app_data(registry.clone())
                 .app_data(PayloadConfig::new(MAX_BODY))
                 .app_data(PathConfig::default().error_handler(|_, _| {
                     Problem::new(StatusCode::NOT_FOUND, "an id is a whole number").into()
@@ -108,6 +113,7 @@ impl Application {
                     )
                     .into()
                 }))
+                .route("/metrics", web::get().to(metrics))
                 .service(web::redirect("/docs", "/docs/"))
                 .service(
                     SwaggerUi::new("/docs/{_:.*}").url("/api-docs/openapi.json", document.clone()),
@@ -121,9 +127,7 @@ impl Application {
                 .wrap(from_fn(keep_nothing))
                 .wrap(from_fn(head_as_get))
                 .wrap(DefaultHeaders::new().add(("x-content-type-options", "nosniff")))
-                .wrap(tracing_logger())
-                .wrap(from_fn(request_id))
-                .wrap(metrics.clone())
+                .wrap(watch.clone())
         })
         .on_connect(|connection, _| {
             if let Some(stream) = connection.downcast_ref::<TcpStream>() {

@@ -73,6 +73,22 @@ impl Error {
     pub fn internal(fault: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(fault.into())
     }
+
+    /// What somebody else is told who waited for the same call.
+    pub(crate) fn shared(&self) -> Self {
+        match self {
+            Self::Unavailable {
+                what,
+                why,
+                retry_after,
+            } => Self::Unavailable {
+                what,
+                why: why.clone(),
+                retry_after: *retry_after,
+            },
+            other => Self::internal(other.to_string()),
+        }
+    }
 }
 
 impl From<Violation> for Error {

@@ -156,22 +156,27 @@ impl Jobs {
         Ok(MAX_HINTS.saturating_sub(depth))
     }
 
-    /// Pushes one hint if Redis answers and there is room; otherwise the sweeper will offer the post.
-    pub(crate) async fn hint(&self, job: AnalyzePost) {
+    /// Pushes hints if Redis answers and as far as there is room; the sweeper will offer the other posts.
+    pub(crate) async fn hint(&self, mut jobs: Vec<AnalyzePost>) {
         let known = *self.depth.lock().unwrap_or_else(PoisonError::into_inner);
         let room = match known {
             Some((at, depth)) if at.elapsed() < DEPTH_AGE => Ok(MAX_HINTS.saturating_sub(depth)),
             _ => self.room().await,
         };
-        let reason = match room {
-            Ok(0) => "full",
-            Ok(_) if self.offer(&[job]).await.is_ok() => return,
-            _ => "down",
+        let skip = |reason, count| {
+            let skipped = &self.metrics.skipped;
+            skipped
+                .with_label_values(&[ANALYZE, reason])
+                .inc_by(count as u64);
         };
-        self.metrics
-            .skipped
-            .with_label_values(&[ANALYZE, reason])
-            .inc();
+        let Ok(room) = room else {
+            return skip("down", jobs.len());
+        };
+        skip("full", jobs.len().saturating_sub(room));
+        jobs.truncate(room);
+        if self.offer(&jobs).await.is_err() {
+            skip("down", jobs.len());
+        }
     }
 
     /// Pushes many hints in one call. Mind [`Jobs::room`].

@@ -25,13 +25,14 @@
 //! | [`live`] | events for whoever is looking |
 //! | [`timelines`] | home: what those write whom one follows |
 //!
-//! Around them: [`error`], [`ids`], [`page`], [`clock`], [`config`]; [`db`] and [`redis`] (connections), [`cache`]
+//! Around them: `batch` (calls that share a round trip); [`error`], [`ids`], [`page`], [`clock`], [`config`]; [`db`] and [`redis`] (connections), [`cache`]
 //! (what caches count), [`jobs`] (hints for the workers), [`rate_limits`], [`llm`] (the client of the language
 //! model), [`readiness`] (of the probes); `schedules` (whose turn it is to compute
 //! what is computed now and then); `testing` behind its feature.
 
 pub mod analysis;
 pub mod auth;
+mod batch;
 pub mod bookmarks;
 pub mod cache;
 pub mod clock;
@@ -99,6 +100,9 @@ pub struct Ctx {
     pub clock: Clock,
     exports: exports::Exporter,
     pools: db::Pools,
+    sessions: Arc<auth::Lookups>,
+    limits: Arc<relations::Limits>,
+    posts: Arc<posts::Together>,
 }
 
 impl Ctx {
@@ -118,12 +122,22 @@ impl Ctx {
         let redis = Redis::new(redis)?;
         let clock = Clock::System;
         let metrics = CacheMetrics::new(registry)?;
+        let home = HomeLists::new(redis.clone(), cache, metrics.clone());
+        let feed = Arc::new(FeedCache::new(redis.clone(), cache, clock, metrics));
+        let jobs = Jobs::new(redis.clone(), registry)?;
         Ok(Self {
-            home: Arc::new(HomeLists::new(redis.clone(), cache, metrics.clone())),
-            feed: Arc::new(FeedCache::new(redis.clone(), cache, clock, metrics)),
-            jobs: Jobs::new(redis.clone(), registry)?,
+            home: Arc::new(home),
             passwords: Passwords::new()?,
             exports: exports::Exporter::new(db.clone())?,
+            sessions: Arc::new(auth::lookups(db.clone())),
+            limits: Arc::new(relations::limits(db.clone())),
+            posts: Arc::new(posts::Together::new(
+                db.clone(),
+                Arc::clone(&feed),
+                jobs.clone(),
+            )),
+            feed,
+            jobs,
             db,
             redis,
             clock,
@@ -133,13 +147,21 @@ impl Ctx {
 
     /// The same with connections to PostgreSQL of its own, for one thread of a server whose threads each have a
     /// runtime. A connection lives in the runtime that opened it, and a thread that has nothing left to do ends its
-    /// own at a stop: what the others still have under way must not depend on it.
+    /// own at a stop: what the others still have under way must not depend on it. For the same reason, and because it
+    /// spares waking one thread from another, calls are shared ([`batch`]) within a thread only.
     ///
     /// # Errors
     /// Never, when [`Ctx::new`] took the same address.
     pub fn for_thread(&self) -> anyhow::Result<Self> {
+        let db = self.pools.open()?;
+        let feed = Arc::new(self.feed.for_thread());
+        let posts = posts::Together::new(db.clone(), Arc::clone(&feed), self.jobs.clone());
         Ok(Self {
-            db: self.pools.open()?,
+            sessions: Arc::new(auth::lookups(db.clone())),
+            limits: Arc::new(relations::limits(db.clone())),
+            posts: Arc::new(posts),
+            feed,
+            db,
             ..self.clone()
         })
     }

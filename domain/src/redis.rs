@@ -27,7 +27,7 @@ const CALL_CAP: Duration = Duration::from_millis(250);
 const REST: Duration = Duration::from_millis(500);
 
 /// Redis did not answer in time, or with an error; callers go on without it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("Redis is not available: {0}")]
 pub struct RedisDown(pub String);
 

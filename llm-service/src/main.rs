@@ -32,7 +32,7 @@ fn main() -> ExitCode {
 
 fn serve(cli: &Cli) -> anyhow::Result<()> {
     cli.config.models()?;
-    telemetry::init("llm-service", &quiet_engine(&cli.log))?;
+    let _logs = telemetry::init("llm-service", &quiet_engine(&cli.log))?;
     let runtime = runtime()?;
     let outcome =
         runtime.block_on(async { Application::build(&cli.config)?.run_until_stopped().await });
@@ -43,7 +43,7 @@ fn serve(cli: &Cli) -> anyhow::Result<()> {
 
 fn calibrate(cli: &Cli) -> anyhow::Result<()> {
     let (models, judge) = (cli.config.models()?, cli.config.judge()?);
-    telemetry::init("llm-service", &quiet_engine(&cli.log))?;
+    let _logs = telemetry::init("llm-service", &quiet_engine(&cli.log))?;
     let runtime = runtime()?;
     let outcome = runtime.block_on(async {
         let model = runner::load(&models, cli.config.llm_dense).await?;

@@ -3,7 +3,11 @@
 
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
-use actix_web::{App, HttpServer, dev::Server, middleware::from_fn, web::Data};
+use actix_web::{
+    App, HttpServer,
+    dev::Server,
+    web::{self, Data},
+};
 use anyhow::Context as _;
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -53,7 +57,8 @@ impl Application {
 
         let registry = telemetry::metrics_registry()?;
         let metrics = Metrics::new(&registry)?;
-        let http_metrics = telemetry::http::metrics(&registry)?;
+        let watch = telemetry::http::Watch::new(&registry, &["/metrics"])?;
+        let registry = Data::new(registry);
         let queue = Arc::new(Queue::new(config.llm_queue as usize, metrics.clone()));
         let (phase, watched) = watch::channel(Phase::Loading);
         let service = Service {
@@ -73,9 +78,9 @@ impl Application {
             App::new()
                 .app_data(Data::new(service.clone()))
                 .configure(|table| routes::table(table, service.max_texts))
-                .wrap(telemetry::http::tracing_logger())
-                .wrap(http_metrics.clone())
-                .wrap(from_fn(telemetry::http::request_id))
+                .app_data(registry.clone())
+                .route("/metrics", web::get().to(telemetry::http::metrics))
+                .wrap(watch.clone())
         })
         .workers(HTTP_THREADS)
         // A caller that closes its connection is gone; its handler is dropped and its texts are not judged.

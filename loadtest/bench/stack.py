@@ -28,9 +28,9 @@ def free_port():
 
 def program(name, given):
     target = Path(os.environ.get("CARGO_TARGET_DIR") or cache() / "target")
-    path = Path(given) / name if given else target / "release" / name
+    path = Path(given) / name if given else target / "server" / name
     if not os.access(path, os.X_OK):
-        sys.exit(f"{path} is not there: cargo build --release -p api -p worker")
+        sys.exit(f"{path} is not there: cargo build --profile server -p api -p worker")
     return path
 
 

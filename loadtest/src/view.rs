@@ -70,6 +70,9 @@ impl View {
         } else {
             Display::Lines
         };
+        if matches!(display, Display::Lines) {
+            eprintln!("{title}");
+        }
         Self {
             title,
             whole,

@@ -51,8 +51,8 @@ def llm_environment():
 def servers():
     """Builds api and worker and takes the copies over."""
     if not given():
-        step("building api and worker (release)")
-        command = [packages.cargo(), "build", "--release", "--locked", "-p", "api", "-p", "worker"]
+        step("building api and worker (optimised: minutes, the first time)")
+        command = [packages.cargo(), "build", "--profile", "server", "--locked", "-p", "api", "-p", "worker"]
         if subprocess.run(command, cwd=ROOT, env=environment()).returncode != 0:
             raise Trouble("the build failed; cargo's own words are above. What already runs was left as it is.")
 
@@ -60,7 +60,7 @@ def servers():
 def take(layout, kind):
     """Copies a kind's binary into the data folder if it differs. True if it did."""
     name = BINARIES[kind]
-    folder = given() or (llm_target() if kind == "llm" else target()) / "release"
+    folder = given() or (llm_target() / "release" if kind == "llm" else target() / "server")
     source, copy = folder / name, layout.bin / name
     if not source.is_file():
         raise Trouble(f"{source} is not there, though it should have been built.")

@@ -4,13 +4,14 @@
 //! `actix`, so that nothing here forces a web framework on a program without a listener.
 //! What is measured is not decided here: each metric is declared beside the code that moves it.
 
+mod bunyan;
 #[cfg(feature = "actix")]
 pub mod http;
 mod log;
 #[cfg(feature = "testing")]
 pub mod options;
 
-pub use log::{LogConfig, LogFormat, init};
+pub use log::{LogConfig, LogFormat, Logs, init};
 
 use prometheus::Registry;
 

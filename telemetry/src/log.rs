@@ -1,12 +1,11 @@
-//! Log set-up: bunyan JSON for machines, plain text for people.
+//! Log set-up: bunyan JSON for machines (`bunyan.rs`), plain text for people.
 
 use anyhow::Context as _;
-use tracing::{Event, Subscriber, span};
-use tracing_bunyan_formatter::{BunyanFormattingLayer, JsonStorageLayer};
 use tracing_subscriber::{
-    EnvFilter, Layer, filter::LevelFilter, layer::Context, layer::SubscriberExt as _,
-    registry::LookupSpan, util::SubscriberInitExt as _,
+    EnvFilter, filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
+
+use crate::bunyan::{Bunyan, Lines};
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -30,24 +29,38 @@ pub struct LogConfig {
     pub log_format: LogFormat,
 }
 
-/// Installs the process-wide subscriber; lines go to standard output. `service` becomes bunyan's `name`.
+/// The log of a running program. Dropped, it writes what has not been written yet: keep it until the end of `main`.
+#[must_use = "what was logged last is written when this is dropped"]
+pub struct Logs(Option<Lines>);
+
+impl Drop for Logs {
+    fn drop(&mut self) {
+        if let Some(lines) = &self.0 {
+            lines.flush();
+        }
+    }
+}
+
+/// Installs the process-wide subscriber; lines go to standard output, those of levels below warn at most 100 ms
+/// late and many at once. `service` becomes bunyan's `name`.
 ///
 /// # Errors
 /// When `LOG_LEVEL` cannot be read as a filter, or a subscriber is already installed.
-pub fn init(service: &'static str, config: &LogConfig) -> anyhow::Result<()> {
+pub fn init(service: &'static str, config: &LogConfig) -> anyhow::Result<Logs> {
     let filter = filter(&config.log_level)?;
     let registry = tracing_subscriber::registry().with(filter);
     match config.log_format {
         LogFormat::Json => {
-            // The place in the source says little to an operator and would be half of every line.
-            let bunyan = BunyanFormattingLayer::new(service.into(), std::io::stdout)
-                .skip_fields(["file", "line"].into_iter())?;
-            registry
-                .with(JsonStorageLayer)
-                .with(WithoutSpanStarts(bunyan))
-                .try_init()
+            let lines = Lines::to_stdout().context("no thread for the log")?;
+            let installed = registry
+                .with(Bunyan::new(service, lines.clone()))
+                .try_init();
+            installed.map(|()| Logs(Some(lines)))
         }
-        LogFormat::Pretty => registry.with(tracing_subscriber::fmt::layer()).try_init(),
+        LogFormat::Pretty => registry
+            .with(tracing_subscriber::fmt::layer())
+            .try_init()
+            .map(|()| Logs(None)),
     }
     .context("logging is already set up")
 }
@@ -65,24 +78,6 @@ fn filter(text: &str) -> anyhow::Result<EnvFilter> {
     };
     anyhow::ensure!(misspelt.is_none(), refusal());
     EnvFilter::try_new(text).with_context(refusal)
-}
-
-/// Drops the record that the bunyan layer writes when a span opens: a request is one line, written when it
-/// ends, which carries everything the first one would have said and the status and latency besides.
-struct WithoutSpanStarts<L>(L);
-
-impl<S, L> Layer<S> for WithoutSpanStarts<L>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    L: Layer<S>,
-{
-    fn on_event(&self, event: &Event<'_>, ctx: Context<'_, S>) {
-        self.0.on_event(event, ctx);
-    }
-
-    fn on_close(&self, id: span::Id, ctx: Context<'_, S>) {
-        self.0.on_close(id, ctx);
-    }
 }
 
 #[cfg(test)]

@@ -9,8 +9,9 @@ use actix_web::{
 };
 use anyhow::Context as _;
 use domain::{Ctx, readiness::Readiness};
-use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
+use prometheus::Registry;
 use serde_json::json;
+use telemetry::http::metrics;
 
 /// Binds the listener; answers it, to be run, and the port it got.
 ///
@@ -37,16 +38,6 @@ pub fn listen(
     .with_context(|| format!("cannot listen on {address} (WORKER_HOST, WORKER_PORT)"))?;
     let address = server.addrs().first().copied().unwrap_or(address);
     Ok((server.run(), address))
-}
-
-async fn metrics(registry: Data<Registry>) -> HttpResponse {
-    match TextEncoder::new().encode_to_string(&registry.gather()) {
-        Ok(text) => HttpResponse::Ok().content_type(TEXT_FORMAT).body(text),
-        Err(error) => {
-            tracing::error!(%error, "the metrics cannot be written");
-            HttpResponse::InternalServerError().finish()
-        }
-    }
 }
 
 async fn livez() -> HttpResponse {

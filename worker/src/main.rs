@@ -26,7 +26,7 @@ async fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(config) => {
-            telemetry::init("worker", &quieter(&config.log))?;
+            let _logs = telemetry::init("worker", &quieter(&config.log))?;
             Worker::build(&config)?
                 .run_until(telemetry::shutdown_signal())
                 .await
@@ -52,7 +52,7 @@ fn quieter(log: &LogConfig) -> LogConfig {
     reason = "the subcommand's answer goes to standard output"
 )]
 async fn revive(config: &ReviveConfig) -> anyhow::Result<()> {
-    telemetry::init("worker-revive", &config.log)?;
+    let _logs = telemetry::init("worker-revive", &config.log)?;
     let registry = telemetry::metrics_registry()?;
     let ctx = Ctx::new(&config.database, &config.redis, &config.cache, &registry)?;
     let count = analysis::revive_dead(&ctx).await?;

@@ -2,8 +2,11 @@
 //! `/api/user/{id}/posts`.
 
 use actix_web::{
-    HttpResponse, delete, get,
-    http::header::ContentType,
+    HttpRequest, HttpResponse, delete, get,
+    http::{
+        StatusCode,
+        header::{self, ContentType},
+    },
     post, put,
     web::{Data, Path, Query},
 };
@@ -12,6 +15,7 @@ use domain::{
     ids::{PostId, UserId},
     posts::{self, NewPost, PostText},
 };
+use flate2::Compression;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -22,6 +26,7 @@ use super::{
 };
 use crate::{
     extract::{Body, CurrentUser, MaybeUser, PageQuery, RequestId},
+    negotiation::{accepts, gzip, has},
     openapi::{BadBody, Common, LoginNeeded, NoSuch, NotJudged, NotYours, Refused},
     problem::Problem,
     routes::State,
@@ -62,12 +67,15 @@ fn text(content: Option<String>, state: &State) -> Result<PostText, Problem> {
     tag = "posts", params(PageQuery), security((), ("cookie" = []), ("bearer" = [])),
     responses(
         (status = 200, description = "Posts, newest first", body = Vec<PostDto>,
-         headers(("link" = String, description = "`<…>; rel=\"next\"`; missing on the last page"))),
+         headers(("link" = String, description = "`<…>; rel=\"next\"`; missing on the last page"),
+                 ("etag" = String, description = "Which posts these are, on everybody's first page; send it back in `If-None-Match`"))),
+        (status = 304, description = "The caller has these posts already"),
         Refused, Common,
     )
 )]
 #[get("/api/posts")]
 pub async fn list(
+    req: HttpRequest,
     state: Data<State>,
     caller: MaybeUser,
     query: Query<PageQuery>,
@@ -75,10 +83,27 @@ pub async fn list(
     let (limit, before) = query.parse()?;
     let page = posts::feed(&state.ctx, caller.id(), before, limit, render).await?;
     let mut response = HttpResponse::Ok();
+    if let Some(version) = page.version {
+        // Weak, because the same posts are sent in two codings.
+        let tag = format!("W/\"{version}\"");
+        let known = has(req.headers(), &tag);
+        response
+            .insert_header((header::ETAG, tag))
+            .insert_header((header::CACHE_CONTROL, "private, no-cache"))
+            .insert_header((header::VARY, "accept-encoding, authorization, cookie"));
+        if known {
+            return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
+        }
+    }
     link_next(&mut response, "/api/posts", limit.get(), page.next);
-    Ok(response
-        .content_type(ContentType::json())
-        .body(page.body.clone()))
+    response.content_type(ContentType::json());
+    let body = if page.version.is_some() && accepts(req.headers(), "gzip") {
+        response.insert_header((header::CONTENT_ENCODING, "gzip"));
+        page.packed(|plain| gzip(plain, Compression::fast()))
+    } else {
+        page.body.clone()
+    };
+    Ok(response.body(body))
 }
 
 /// What somebody has written, answered and reposted, newest first.

@@ -7,16 +7,16 @@ use std::{
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::{
-        StatusCode,
-        header::{self, HeaderMap},
-    },
+    http::{StatusCode, header},
     web::{Bytes, Path},
 };
-use flate2::{Compression, write::GzEncoder};
+use flate2::Compression;
 use sha2::{Digest as _, Sha256};
 
-use crate::problem::Problem;
+use crate::{
+    negotiation::{accepts, gzip, has},
+    problem::Problem,
+};
 
 /// A content's name never means anything else.
 const FOREVER: &str = "public, max-age=31536000, immutable";
@@ -61,11 +61,7 @@ impl Asset {
     }
 
     fn gzip(&self) -> Bytes {
-        let pack = || {
-            let mut writer = GzEncoder::new(Vec::new(), Compression::best());
-            let done = writer.write_all(self.plain).and_then(|()| writer.finish());
-            done.unwrap_or_default().into()
-        };
+        let pack = || gzip(self.plain, Compression::best()).into();
         self.gzip.get_or_init(pack).clone()
     }
 }
@@ -109,25 +105,6 @@ pub fn favicon() -> &'static str {
     &FAVICON.url
 }
 
-/// Whether a list like `gzip;q=0.5, br` takes `coding`.
-fn accepts(headers: &HeaderMap, coding: &str) -> bool {
-    let lists = headers.get_all(header::ACCEPT_ENCODING);
-    let mut offers = lists
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|list| list.split(','));
-    offers.any(|offer| {
-        let mut parts = offer.split(';').map(str::trim);
-        let named = parts
-            .next()
-            .is_some_and(|name| name.eq_ignore_ascii_case(coding));
-        let refused = |part: &str| {
-            let weight = part.strip_prefix("q=").map(str::parse::<f32>);
-            weight.is_some_and(|weight| weight.is_ok_and(|weight| weight <= 0.0))
-        };
-        named && !parts.any(refused)
-    })
-}
-
 /// `GET /assets/{hash}/{name}`. Another hash than today's comes from a page of another release: what there is now is
 /// closer to what it needs than nothing, but it is not to be kept under that name.
 pub async fn serve(
@@ -145,11 +122,7 @@ pub async fn serve(
         (None, Bytes::from_static(asset.plain))
     };
     let tag = format!("\"{}-{}\"", asset.hash, coding.unwrap_or("plain"));
-    let known = req
-        .headers()
-        .get(header::IF_NONE_MATCH)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|list| list.split(',').any(|known| known.trim() == tag));
+    let known = has(req.headers(), &tag);
     let mut response = HttpResponse::build(if known {
         StatusCode::NOT_MODIFIED
     } else {
@@ -176,21 +149,7 @@ pub async fn serve(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::test::TestRequest;
     use std::collections::HashMap;
-
-    #[test]
-    fn the_forms_a_reader_takes() {
-        let accepts = |list: &str, coding: &str| {
-            let req = TestRequest::default().insert_header(("accept-encoding", list));
-            super::accepts(req.to_http_request().headers(), coding)
-        };
-        assert!(accepts("gzip, deflate, br", "br"));
-        assert!(accepts("BR;q=0.5", "br"));
-        assert!(!accepts("gzip, br;q=0", "br"));
-        assert!(!accepts("brotli", "br"));
-        assert!(!accepts("", "gzip"));
-    }
 
     /// The colours of one theme, by name.
     fn theme(block: &str) -> HashMap<&str, [f64; 3]> {

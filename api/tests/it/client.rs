@@ -1,8 +1,9 @@
 //! A caller of the API and the answers they get. Each answer is held against the OpenAPI document and, if it is a
 //! refusal, against the one shape of errors, whatever the test that asked was after.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{io::Read as _, net::SocketAddr, time::Duration};
 
+use flate2::read::GzDecoder;
 use reqwest::{Method, header::HeaderMap};
 use serde_json::{Value, json};
 
@@ -157,16 +158,31 @@ impl Request {
         let what = format!("{} {}", self.method, self.path);
         let response = self.inner.send().await;
         let response = response.unwrap_or_else(|error| panic!("{what}: no answer: {error:?}"));
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let sent = response.bytes().await.expect("a body").to_vec();
+        let wire = sent.len();
         let answer = Answer {
             what,
-            status: response.status().as_u16(),
-            headers: response.headers().clone(),
-            body: response.bytes().await.expect("a body").to_vec(),
+            status,
+            body: match headers.get("content-encoding") {
+                Some(coding) if coding == "gzip" => unpacked(&sent),
+                _ => sent,
+            },
+            headers,
+            wire,
         };
         let path = self.served_as.split('?').next().unwrap_or_default();
         document::check(self.method.as_str(), path, &answer);
         answer
     }
+}
+
+fn unpacked(bytes: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    GzDecoder::new(bytes)
+        .read_to_end(&mut plain)
+        .expect("sound gzip");
+    plain
 }
 
 /// What came back.
@@ -176,7 +192,10 @@ pub struct Answer {
     pub what: String,
     pub status: u16,
     pub headers: HeaderMap,
+    /// Unpacked, if it came compressed.
     pub body: Vec<u8>,
+    /// How many bytes came.
+    pub wire: usize,
 }
 
 impl Answer {

@@ -37,6 +37,80 @@ async fn backlog(app: &TestApp, member: &Client, count: i32) {
 }
 
 #[tokio::test]
+async fn whoever_has_the_feed_is_told_so_until_it_changes() {
+    let app = TestApp::start(2).await;
+    let ada = app.member("ada").await;
+    backlog(&app, &ada, 1).await;
+    let (nobody, elsewhere) = (app.client(0), app.client(1));
+    let page = nobody.get("/api/posts").await;
+    let tag = page.header("etag").to_owned();
+    assert_eq!(page.header("cache-control"), "private, no-cache");
+    page.ok(200);
+    for reader in [&nobody, &elsewhere] {
+        let again = reader
+            .request("GET", "/api/posts")
+            .header("if-none-match", tag.as_str())
+            .send()
+            .await;
+        assert_eq!((again.status, again.header("etag")), (304, tag.as_str()));
+        assert_eq!(again.wire, 0);
+    }
+    let second = json!({"content": "second"});
+    ada.post("/api/posts", second).await.ok(201);
+    for reader in [&nobody, &elsewhere] {
+        let changed = reader
+            .request("GET", "/api/posts")
+            .header("if-none-match", tag.as_str())
+            .send()
+            .await;
+        assert_ne!(changed.header("etag"), tag);
+        assert_eq!(ids(&changed.ok(200)).len(), 2);
+    }
+    // A page that is not everybody's has no tag.
+    let below = nobody.get("/api/posts?before=2").await;
+    assert_eq!(
+        (below.header("etag"), below.header("cache-control")),
+        ("", "no-store")
+    );
+    below.ok(200);
+    let eve = app.member("eve").await;
+    eve.post(&format!("/api/user/{}/block", ada.id), json!({}))
+        .await
+        .ok(200);
+    let limited = eve
+        .request("GET", "/api/posts")
+        .header("if-none-match", tag.as_str())
+        .send()
+        .await;
+    assert_eq!(limited.header("etag"), "");
+    assert_eq!(ids(&limited.ok(200)), [0; 0]);
+}
+
+#[tokio::test]
+async fn the_feed_is_sent_compressed_to_those_who_take_it() {
+    let app = TestApp::start(1).await;
+    let ada = app.member("ada").await;
+    backlog(&app, &ada, 50).await;
+    let nobody = app.client(0);
+    let plain = nobody.get("/api/posts").await;
+    assert_eq!(plain.header("content-encoding"), "");
+    let packed = nobody
+        .request("GET", "/api/posts")
+        .header("accept-encoding", "br, gzip")
+        .send()
+        .await;
+    assert_eq!(packed.header("content-encoding"), "gzip");
+    assert_eq!(packed.header("link"), plain.header("link"));
+    assert_eq!(packed.body, plain.body);
+    assert!(
+        packed.wire * 3 < plain.wire,
+        "{} of {} bytes",
+        packed.wire,
+        plain.wire
+    );
+}
+
+#[tokio::test]
 async fn newest_first_fifty_at_a_time_unless_asked_otherwise() {
     let app = TestApp::start(1).await;
     let ada = app.member("ada").await;

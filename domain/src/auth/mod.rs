@@ -10,14 +10,17 @@ pub(crate) use sessions::sessions_in;
 pub use sessions::{SessionView, end_other, sessions};
 pub use token::{AppEnv, AuthConfig, LIFETIME, Tokens};
 
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
-use sqlx::{Postgres, Transaction};
+use sqlx::{PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
-use crate::{Ctx, Error, Result, ids::UserId, users::User};
+use crate::{Ctx, Error, Result, batch::Batch, ids::UserId, users::User};
 use password::Check;
 use token::Ticket;
 
+/// Tokens checked by one statement at most.
+const LOOKUPS_MAX: usize = 256;
 /// Expired sessions removed at once.
 const PURGE_BATCH: i64 = 1_000;
 
@@ -147,12 +150,41 @@ pub async fn authenticate(ctx: &Ctx, tokens: &Tokens, token: &str) -> Result<Ses
     const REFUSED: Error =
         Error::Unauthenticated("the login has expired or was ended: log in again");
     let ticket = tokens.read(token).ok_or(REFUSED)?;
-    let user = queries::session_user(&ctx.db, ticket.session, ticket.user, ctx.clock.now())
-        .await?
+    // Whose token is checked while another check is under way shares the next one's statement.
+    let user = ctx
+        .sessions
+        .call((ticket, ctx.clock.now()))
+        .await??
         .ok_or(REFUSED)?;
     Ok(Session {
         user,
         id: ticket.session,
+    })
+}
+
+/// Checks of tokens as of a time, many in one statement.
+pub(crate) type Lookups = Batch<(Ticket, DateTime<Utc>), Result<Option<User>>>;
+
+pub(crate) fn lookups(db: PgPool) -> Lookups {
+    Batch::new(LOOKUPS_MAX, move |tickets: Vec<(Ticket, DateTime<Utc>)>| {
+        let db = db.clone();
+        async move {
+            let sessions: Vec<Uuid> = tickets.iter().map(|(ticket, _)| ticket.session).collect();
+            let found = queries::session_users(&db, &sessions).await;
+            let found = found.map_err(Error::from);
+            let answer = |(ticket, now): &(Ticket, DateTime<Utc>)| match &found {
+                Ok(found) => Ok(found
+                    .iter()
+                    .find(|row| row.session == ticket.session && row.id == ticket.user)
+                    .filter(|row| row.expires_at > *now)
+                    .map(|row| User {
+                        id: row.id,
+                        username: row.username.clone(),
+                    })),
+                Err(error) => Err(error.shared()),
+            };
+            tickets.iter().map(answer).collect()
+        }
     })
 }
 

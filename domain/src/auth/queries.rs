@@ -5,7 +5,7 @@ use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use super::SessionView;
-use crate::{ids::UserId, users::User};
+use crate::ids::UserId;
 
 pub(super) struct Credentials {
     pub id: UserId,
@@ -68,22 +68,26 @@ pub(super) async fn open_session(
     Ok(done.rows_affected() == 1)
 }
 
-pub(super) async fn session_user(
+pub(super) struct SessionUser {
+    pub session: Uuid,
+    pub id: UserId,
+    pub username: String,
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Whose these sessions are, those that were not ended; they may have expired.
+pub(super) async fn session_users(
     db: impl PgExecutor<'_>,
-    session: Uuid,
-    user: UserId,
-    now: DateTime<Utc>,
-) -> sqlx::Result<Option<User>> {
+    sessions: &[Uuid],
+) -> sqlx::Result<Vec<SessionUser>> {
     sqlx::query_as!(
-        User,
-        r#"SELECT u.id AS "id: UserId", u.username
+        SessionUser,
+        r#"SELECT s.id AS session, u.id AS "id: UserId", u.username, s.expires_at
            FROM sessions s JOIN users u ON u.id = s.user_id
-           WHERE s.id = $1 AND s.user_id = $2 AND s.expires_at > $3 AND u.deleted_at IS NULL"#,
-        session,
-        user.0,
-        now
+           WHERE s.id = ANY($1) AND u.deleted_at IS NULL"#,
+        sessions
     )
-    .fetch_optional(db)
+    .fetch_all(db)
     .await
 }
 

@@ -48,7 +48,7 @@ struct Claims {
 
 /// What a sound token says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ticket {
+pub(crate) struct Ticket {
     pub user: UserId,
     pub session: Uuid,
 }

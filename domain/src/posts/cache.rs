@@ -2,7 +2,7 @@
 //!
 //! A version number lives in Redis and grows after every COMMIT that changes the feed, before the write is
 //! answered. A reader asks for the number first and only then for the page of that number, so what it gets was
-//! selected after every write that was answered before it asked. Pages live in the process (by version) and in
+//! selected after every write that was answered before it asked. Readers that wait share the question (see [`crate::batch`]). Pages live in the process (by version) and in
 //! Redis (for the other replicas); a short lock lets one replica run the SELECT of a version while the others wait.
 //!
 //! Holes, both bounded by the pages' lifetimes below: a process that dies between COMMIT and the new version, and
@@ -10,7 +10,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, LazyLock, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -22,6 +22,7 @@ use moka::future::Cache;
 
 use crate::{
     Error, Result,
+    batch::Batch,
     cache::{CacheMetrics, Outcome},
     clock::Clock,
     config::CacheConfig,
@@ -32,6 +33,8 @@ use crate::{
 
 /// The label of this cache in `cache_requests_total`.
 const NAME: &str = "feed";
+/// The key of the version.
+const VERSION: &str = "feed:ver";
 /// How long a page lives in the process; versions pass so quickly that old ones are only weight.
 const PAGE_IN_PROCESS: Duration = Duration::from_secs(2);
 /// The same in Redis, in milliseconds; also the longest that a missed bump can show an old feed.
@@ -54,9 +57,27 @@ pub struct FeedPage {
     pub body: Bytes,
     /// Pass this as `before` for the next page; `None` on the last one.
     pub next: Option<i64>,
+    /// Which version of the feed this is, for everybody's first page: as long as there is no newer one, whoever has it
+    /// has what they would get. `None` where nobody knows.
+    pub version: Option<u64>,
+    packed: OnceLock<Bytes>,
 }
 
 impl FeedPage {
+    pub(crate) fn new(body: Bytes, next: Option<i64>, version: Option<u64>) -> Self {
+        Self {
+            body,
+            next,
+            version,
+            packed: OnceLock::new(),
+        }
+    }
+
+    /// The body compressed by `pack`, which is done once for a page however many ask for it.
+    pub fn packed(&self, pack: impl FnOnce(&[u8]) -> Vec<u8>) -> Bytes {
+        self.packed.get_or_init(|| pack(&self.body).into()).clone()
+    }
+
     /// As stored in Redis: eight bytes of `next` (0 for none, big endian), then the body.
     fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(8 + self.body.len());
@@ -65,13 +86,11 @@ impl FeedPage {
         bytes
     }
 
-    fn decode(bytes: Vec<u8>) -> Option<Self> {
+    fn decode(bytes: Vec<u8>, version: u64) -> Option<Self> {
         let bytes = Bytes::from(bytes);
         let next = i64::from_be_bytes(bytes.get(..8)?.try_into().ok()?);
-        Some(Self {
-            body: bytes.slice(8..),
-            next: (next != 0).then_some(next),
-        })
+        let next = (next != 0).then_some(next);
+        Some(Self::new(bytes.slice(8..), next, Some(version)))
     }
 }
 
@@ -82,11 +101,13 @@ pub struct FeedCache {
     clock: Clock,
     metrics: CacheMetrics,
     pages: Cache<(u64, Limit), Arc<FeedPage>>,
-    bump: Script,
+    /// Readers who wait share the question for the version, so that a thread asks once per round trip, however many
+    /// they are.
+    versions: Batch<(), Result<u64, RedisDown>>,
     /// A bump failed and is being tried again; until then this process does not trust the version.
-    owed: AtomicBool,
+    owed: Arc<AtomicBool>,
     /// A batched bump is on its way.
-    scheduled: AtomicBool,
+    scheduled: Arc<AtomicBool>,
 }
 
 impl FeedCache {
@@ -101,21 +122,28 @@ impl FeedCache {
             .weigher(|_, page: &Arc<FeedPage>| u32::try_from(page.body.len()).unwrap_or(u32::MAX))
             .time_to_live(PAGE_IN_PROCESS)
             .build();
-        // A flushed Redis starts again at the microseconds since 1970, above every number used before, as no
-        // stack writes a million times a second for years.
-        let bump = Script::new(
-            "if redis.call('exists', KEYS[1]) == 0 then redis.call('set', KEYS[1], ARGV[1]) end \
-             return redis.call('incrby', KEYS[1], ARGV[2])",
-        );
         Self {
+            versions: versions(redis.clone(), clock),
             redis,
             active: config.cache_active,
             clock,
             metrics,
             pages,
-            bump,
-            owed: AtomicBool::new(false),
-            scheduled: AtomicBool::new(false),
+            owed: Arc::default(),
+            scheduled: Arc::default(),
+        }
+    }
+
+    /// The same cache for one thread of a server; see [`crate::Ctx::for_thread`].
+    pub(crate) fn for_thread(&self) -> Self {
+        Self {
+            versions: versions(self.redis.clone(), self.clock),
+            redis: self.redis.clone(),
+            metrics: self.metrics.clone(),
+            pages: self.pages.clone(),
+            owed: Arc::clone(&self.owed),
+            scheduled: Arc::clone(&self.scheduled),
+            ..*self
         }
     }
 
@@ -133,21 +161,19 @@ impl FeedCache {
     where
         F: Future<Output = Result<Page<PostView>>>,
     {
-        let select = async || {
+        let select = async |version| {
             let page = load().await?;
-            Ok(Arc::new(FeedPage {
-                body: render(&page.items).into(),
-                next: page.next,
-            }))
+            let body = render(&page.items).into();
+            Ok(Arc::new(FeedPage::new(body, page.next, version)))
         };
         let version = if self.active && !self.owed.load(Ordering::Acquire) {
-            self.version().await.ok()
+            self.versions.call(()).await?.ok()
         } else {
             None
         };
         let Some(version) = version else {
             self.metrics.count(NAME, Outcome::Bypass);
-            return select().await;
+            return select(None).await;
         };
         if let Some(page) = self.pages.get(&(version, limit)).await {
             self.metrics.count(NAME, Outcome::Hit);
@@ -155,9 +181,12 @@ impl FeedCache {
         }
         self.metrics.count(NAME, Outcome::Miss);
         self.pages
-            .try_get_with((version, limit), self.fill(version, limit, select))
+            .try_get_with(
+                (version, limit),
+                self.fill(version, limit, || select(Some(version))),
+            )
             .await
-            .map_err(|shared: Arc<Error>| Arc::try_unwrap(shared).unwrap_or_else(|e| share(&e)))
+            .map_err(|shared: Arc<Error>| Arc::try_unwrap(shared).unwrap_or_else(|e| e.shared()))
     }
 
     /// The page of `version` from Redis, from another replica that is selecting it, or selected here.
@@ -174,7 +203,7 @@ impl FeedCache {
         let lock = format!("{key}:fill");
         let polls = FILL_LOCK_MS / u64::try_from(FILL_POLL.as_millis()).unwrap_or(1);
         for _ in 0..polls {
-            match self.stored_or_locked(&key, &lock).await {
+            match self.stored_or_locked(&key, &lock, version).await {
                 Ok((Some(page), _)) => return Ok(Arc::new(page)),
                 Ok((None, false)) => tokio::time::sleep(FILL_POLL).await,
                 Ok((None, true)) | Err(_) => break,
@@ -204,6 +233,7 @@ impl FeedCache {
         &self,
         key: &str,
         lock: &str,
+        version: u64,
     ) -> Result<(Option<FeedPage>, bool), RedisDown> {
         let (stored, locked): (Option<Vec<u8>>, Option<String>) = self
             .redis
@@ -221,35 +251,8 @@ impl FeedCache {
                     .await
             })
             .await?;
-        Ok((stored.and_then(FeedPage::decode), locked.is_some()))
-    }
-
-    async fn version(&self) -> Result<u64, RedisDown> {
-        let key = self.redis.key("feed:ver");
-        let stored: Option<u64> = self
-            .redis
-            .optional(|mut connection| {
-                let key = &key;
-                async move {
-                    redis::cmd("GET")
-                        .arg(key)
-                        .query_async(&mut connection)
-                        .await
-                }
-            })
-            .await?;
-        match stored {
-            Some(version) => Ok(version),
-            None => self.add_to_version(0).await,
-        }
-    }
-
-    async fn add_to_version(&self, by: u64) -> Result<u64, RedisDown> {
-        let mut call = self.bump.key(self.redis.key("feed:ver"));
-        call.arg(self.clock.now().timestamp_micros()).arg(by);
-        self.redis
-            .always(|mut connection| async move { call.invoke_async(&mut connection).await })
-            .await
+        let page = stored.and_then(|bytes| FeedPage::decode(bytes, version));
+        Ok((page, locked.is_some()))
     }
 
     /// Makes every page so far old. Call it after COMMIT and before answering the write.
@@ -260,7 +263,7 @@ impl FeedCache {
         // Once it is known to be down, one try is enough.
         let known = self.owed.load(Ordering::Acquire);
         for _ in 0..if known { 1 } else { BUMP_TRIES } {
-            if self.add_to_version(1).await.is_ok() {
+            if add_to_version(&self.redis, self.clock, 1).await.is_ok() {
                 return;
             }
         }
@@ -269,7 +272,7 @@ impl FeedCache {
         }
         let cache = Arc::clone(self);
         tokio::spawn(async move {
-            while cache.add_to_version(1).await.is_err() {
+            while add_to_version(&cache.redis, cache.clock, 1).await.is_err() {
                 tokio::time::sleep(BATCH).await;
             }
             cache.owed.store(false, Ordering::Release);
@@ -298,20 +301,50 @@ impl FeedCache {
     }
 }
 
-/// What waiters on someone else's load are told when it fails.
-fn share(error: &Error) -> Error {
-    match error {
-        Error::Unavailable {
-            what,
-            why,
-            retry_after,
-        } => Error::Unavailable {
-            what,
-            why: why.clone(),
-            retry_after: *retry_after,
-        },
-        other => Error::internal(other.to_string()),
+/// The version that a page must have to be shown to whoever asks from now on.
+async fn version(redis: &Redis, clock: Clock) -> Result<u64, RedisDown> {
+    let key = redis.key(VERSION);
+    let stored: Option<u64> = redis
+        .optional(|mut connection| {
+            let key = &key;
+            async move {
+                redis::cmd("GET")
+                    .arg(key)
+                    .query_async(&mut connection)
+                    .await
+            }
+        })
+        .await?;
+    match stored {
+        Some(version) => Ok(version),
+        None => add_to_version(redis, clock, 0).await,
     }
+}
+
+fn versions(redis: Redis, clock: Clock) -> Batch<(), Result<u64, RedisDown>> {
+    Batch::new(usize::MAX, move |readers: Vec<()>| {
+        let redis = redis.clone();
+        async move {
+            let answer = version(&redis, clock).await;
+            vec![answer; readers.len()]
+        }
+    })
+}
+
+async fn add_to_version(redis: &Redis, clock: Clock, by: u64) -> Result<u64, RedisDown> {
+    // A flushed Redis starts again at the microseconds since 1970, above every number used before, as no
+    // stack writes a million times a second for years.
+    static BUMP: LazyLock<Script> = LazyLock::new(|| {
+        Script::new(
+            "if redis.call('exists', KEYS[1]) == 0 then redis.call('set', KEYS[1], ARGV[1]) end \
+             return redis.call('incrby', KEYS[1], ARGV[2])",
+        )
+    });
+    let mut call = BUMP.key(redis.key(VERSION));
+    call.arg(clock.now().timestamp_micros()).arg(by);
+    redis
+        .always(|mut connection| async move { call.invoke_async(&mut connection).await })
+        .await
 }
 
 #[cfg(test)]
@@ -324,13 +357,13 @@ mod tests {
         fn a_stored_page_comes_back_as_it_was(
             body: Vec<u8>, next in proptest::option::of(1_i64..i64::MAX)
         ) {
-            let page = FeedPage { body: body.into(), next };
-            prop_assert_eq!(FeedPage::decode(page.encode()), Some(page));
+            let page = FeedPage::new(body.into(), next, Some(7));
+            prop_assert_eq!(FeedPage::decode(page.encode(), 7), Some(page));
         }
 
         #[test]
         fn what_is_no_page_is_refused_and_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..8)) {
-            prop_assert_eq!(FeedPage::decode(bytes), None);
+            prop_assert_eq!(FeedPage::decode(bytes, 7), None);
         }
     }
 }

@@ -9,6 +9,7 @@ use super::{
         self,
         writing::{self, Inserted},
     },
+    together::Draft,
 };
 use crate::{
     Ctx, Error, Result,
@@ -46,50 +47,59 @@ struct Written {
 /// # Errors
 /// [`Error::NotFound`] when the post that it answers is not there, is a repost, or is hidden from the author.
 pub async fn create(ctx: &Ctx, author: &User, new: NewPost) -> Result<PostView> {
+    let named = new.text.named();
+    if new.reply_to.is_none() && named.is_empty() {
+        // One row is all there is to write, and it goes with those of others that arrive meanwhile.
+        let row = ctx.posts.write(Draft {
+            author: author.id,
+            text: new.text.clone(),
+            request_id: new.request_id,
+        });
+        let written = Written {
+            row: row.await?,
+            reply_to: None,
+            thread_id: None,
+            told: Vec::new(),
+        };
+        return Ok(view(author, &new.text, written));
+    }
     let (ctx, author) = (ctx.clone(), author.clone());
     crate::to_the_end(async move {
-        let named = new.text.named();
-        let written = if new.reply_to.is_none() && named.is_empty() {
-            // One statement is a transaction by itself, and most posts need no more.
-            let row = writing::insert(&ctx.db, author.id, &new.text, &new.request_id).await?;
-            Written {
-                row,
-                reply_to: None,
-                thread_id: None,
-                told: Vec::new(),
-            }
-        } else {
-            insert(&ctx, &author, &new, &named).await?
-        };
-        let row = written.row;
+        let mut written = insert(&ctx, &author, &new, &named).await?;
+        let told = std::mem::take(&mut written.told);
         tokio::join!(
-            announce(&ctx, row.id, row.revision, new.request_id),
+            announce(&ctx, written.row.id, written.row.revision, new.request_id),
             announce_answered(&ctx, new.reply_to),
-            notifications::announce(&ctx, written.told),
+            notifications::announce(&ctx, told),
         );
-        // Put together here and not read again: it saves every writer a statement.
-        Ok(PostView {
-            entry: row.id,
-            id: row.id,
-            content: new.text.as_str().to_owned(),
-            user_id: author.id,
-            username: author.username,
-            display_name: row.display_name,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-            deleted_at: None,
-            edited: false,
-            reply_to: written.reply_to,
-            thread_id: written.thread_id,
-            likes: 0,
-            reposts: 0,
-            replies: 0,
-            repost: None,
-            viewer: Some(ViewerFlags::default()),
-            analysis: Some(AnalysisView::pending()),
-        })
+        Ok(view(&author, &new.text, written))
     })
     .await
+}
+
+/// What was written as its author sees it. Put together here and not read again: it saves every writer a statement.
+fn view(author: &User, text: &PostText, written: Written) -> PostView {
+    let row = written.row;
+    PostView {
+        entry: row.id,
+        id: row.id,
+        content: text.as_str().to_owned(),
+        user_id: author.id,
+        username: author.username.clone(),
+        display_name: row.display_name,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+        deleted_at: None,
+        edited: false,
+        reply_to: written.reply_to,
+        thread_id: written.thread_id,
+        likes: 0,
+        reposts: 0,
+        replies: 0,
+        repost: None,
+        viewer: Some(ViewerFlags::default()),
+        analysis: Some(AnalysisView::pending()),
+    }
 }
 
 /// Writes a post that answers another one or names somebody or something.
@@ -159,7 +169,7 @@ async fn announce(ctx: &Ctx, post_id: PostId, revision: i32, request_id: String)
         revision,
         request_id,
     };
-    tokio::join!(ctx.feed.bump(), ctx.jobs.hint(hint));
+    tokio::join!(ctx.feed.bump(), ctx.jobs.hint(vec![hint]));
 }
 
 /// Tells open pages how many answers a post has now. Never fails: who was not told sees it when the page is loaded again.

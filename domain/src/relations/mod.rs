@@ -6,10 +6,11 @@ mod queries;
 
 pub use model::Relation;
 
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 use crate::{
     Ctx, Error, Result,
+    batch::Batch,
     error::Violation,
     ids::UserId,
     live::{self, Event},
@@ -23,6 +24,9 @@ use model::Pair;
 
 /// The most people anybody can follow: what a home timeline is put together from must stay bounded.
 pub const MAX_FOLLOWED: i32 = 10_000;
+
+/// People asked about by one statement at most.
+const LIMITS_MAX: usize = 256;
 
 const GONE: Error = Error::NotFound("user");
 
@@ -303,7 +307,26 @@ pub async fn muted(
 /// # Errors
 /// Those of the database.
 pub async fn has_limits(ctx: &Ctx, id: UserId) -> Result<bool> {
-    Ok(queries::has_limits(&ctx.db, id).await?)
+    ctx.limits.call(id).await?
+}
+
+/// Questions of [`has_limits`], many in one statement.
+pub(crate) type Limits = Batch<UserId, Result<bool>>;
+
+pub(crate) fn limits(db: PgPool) -> Limits {
+    Batch::new(LIMITS_MAX, move |people: Vec<UserId>| {
+        let db = db.clone();
+        async move {
+            let limited = queries::with_limits(&db, &people)
+                .await
+                .map_err(Error::from);
+            let answer = |id: &UserId| match &limited {
+                Ok(limited) => Ok(limited.contains(id)),
+                Err(error) => Err(error.shared()),
+            };
+            people.iter().map(answer).collect()
+        }
+    })
 }
 
 /// Ends all that ties an account to others, as part of its deletion.

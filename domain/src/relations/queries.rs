@@ -179,14 +179,20 @@ pub(super) async fn unmute(db: impl PgExecutor<'_>, pair: Pair) -> sqlx::Result<
     Ok(done.rows_affected() == 1)
 }
 
-pub(super) async fn has_limits(db: impl PgExecutor<'_>, id: UserId) -> sqlx::Result<bool> {
+/// Those of these people who block somebody, are blocked or mute somebody. Looked up person by person: as EXISTS, the
+/// tables would be read whole.
+pub(super) async fn with_limits(
+    db: impl PgExecutor<'_>,
+    people: &[UserId],
+) -> sqlx::Result<Vec<UserId>> {
     sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT 1 FROM blocks WHERE blocker_id = $1)
-               OR EXISTS (SELECT 1 FROM blocks WHERE blocked_id = $1)
-               OR EXISTS (SELECT 1 FROM mutes WHERE muter_id = $1) AS "has!""#,
-        id.0
+        r#"SELECT id AS "id!: UserId" FROM unnest($1::bigint[]) AS id
+           WHERE (SELECT true FROM blocks WHERE blocker_id = id LIMIT 1) IS NOT NULL
+               OR (SELECT true FROM blocks WHERE blocked_id = id LIMIT 1) IS NOT NULL
+               OR (SELECT true FROM mutes WHERE muter_id = id LIMIT 1) IS NOT NULL"#,
+        people as &[UserId]
     )
-    .fetch_one(db)
+    .fetch_all(db)
     .await
 }
 

@@ -29,4 +29,5 @@ mod search;
 mod stale;
 mod statements;
 mod timelines;
+mod together;
 mod trends;

@@ -275,7 +275,7 @@ fn how(run: &Run) -> Section {
          latency by the open model and take this for throughput."
     };
     let own = format!(
-        "The generator ran on {} thread(s) of the same machine or another ({}) and used {:.1} CPU seconds in {:.1} s; its \
+        "The generator ran in {} thread(s) on {} and used {:.1} CPU seconds in {:.1} s; its \
          busiest thread computed {:.0} % of the time and was kept waiting for a core {:.0} %.",
         generator.threads,
         run.machine.line(),

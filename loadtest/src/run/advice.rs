@@ -35,6 +35,9 @@ pub fn of(reasons: &BTreeMap<String, u64>, address: &str) -> Vec<String> {
     if has("Cannot assign requested address") {
         all.push("this machine has no free port left for a new connection: use fewer users, or wait a minute".into());
     }
+    if has("event: never arrived") {
+        all.push("new posts are told of by the workers: is one running (`make status`)?".into());
+    }
     if has("no answer within") {
         all.push("answers that take longer than --timeout count as failed".into());
     }

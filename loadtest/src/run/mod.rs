@@ -64,7 +64,9 @@ pub async fn execute(args: RunArgs) -> Result<ExitCode> {
         "{} · {} · {} model {}",
         about.name, about.base_url, about.model, about.stages
     );
-    say(&title);
+    if args.scenario == Kind::Soak && prometheus.is_none() {
+        say("note: without --prometheus a soak tells nothing of the server's memory");
+    }
     mark(
         grafana.as_ref(),
         &format!("load test begins: {title}"),

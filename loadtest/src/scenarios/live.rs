@@ -246,7 +246,8 @@ fn parse(event: &[u8]) -> Event {
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     };
     match field("event") {
-        Some("ready") => Event::Ready,
+        // The first thing a stream says has no name: when to come back if it breaks.
+        None if field("retry").is_some() => Event::Ready,
         Some("post") => {
             let posts = field("data").and_then(|data| serde_json::from_str::<Posts>(data).ok());
             posts.map_or(Event::Other, |data| {
@@ -293,10 +294,7 @@ mod tests {
     fn events_are_told_apart() {
         let posts = b"event: post\nid: 7.1\ndata: {\"posts\":[{\"id\":9,\"userId\":1},{\"id\":10,\"userId\":1}]}\n\n";
         assert_eq!(parse(posts), Event::Posts(vec![9, 10]));
-        assert_eq!(
-            parse(b"retry: 2000\nevent: ready\nid: 7.1\ndata: {}\n\n"),
-            Event::Ready
-        );
+        assert_eq!(parse(b"retry: 2000\nid: 7.1\n\n"), Event::Ready);
         assert_eq!(parse(b"event: heartbeat\ndata: {}\n\n"), Event::Other);
         assert_eq!(parse(b": comment\n\n"), Event::Other);
     }

@@ -382,8 +382,9 @@ pub async fn recent_posts(target: &Target, count: usize) -> Result<Vec<i64>> {
         let page: Vec<Numbered> =
             serde_json::from_slice(&answer.body).context("the feed is no list of posts")?;
         let known = ids.len();
-        ids.extend(page.iter().map(|post| post.id));
-        ids.dedup();
+        // Only what is older than the last page: a server that does not know `before` would go round in circles.
+        let last = ids.last().copied().unwrap_or(i64::MAX);
+        ids.extend(page.iter().map(|post| post.id).filter(|id| *id < last));
         if ids.len() == known {
             break;
         }

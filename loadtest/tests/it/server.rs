@@ -131,7 +131,7 @@ async fn answer(
     waiting.wait_for(|stalled| !stalled).await.unwrap();
     if call == "GET /api/stream" {
         let receiver = seen.events.subscribe();
-        let ready = "event: ready\nid: 1.1\ndata: {}\n\n".to_owned();
+        let ready = "retry: 2000\nid: 1.1\n\n".to_owned();
         let later = stream::unfold(receiver, async |mut receiver| {
             Some((receiver.recv().await.ok()?, receiver))
         });

@@ -9,6 +9,7 @@ use crate::{
     posts::{
         PostText, ReplyTo,
         model::{NAMED_MAX, Named},
+        together::Draft,
     },
 };
 
@@ -38,6 +39,38 @@ pub(in crate::posts) async fn insert(
     )
     .fetch_one(db)
     .await
+}
+
+/// Posts that arrived together, in one statement and so in one transaction: answered in the order given, which is the
+/// order of their numbers.
+pub(in crate::posts) async fn insert_all(
+    db: impl PgExecutor<'_>,
+    drafts: &[Draft],
+) -> sqlx::Result<Vec<Inserted>> {
+    let authors: Vec<i64> = drafts.iter().map(|draft| draft.author.0).collect();
+    let texts: Vec<&str> = drafts.iter().map(|draft| draft.text.as_str()).collect();
+    let requests: Vec<&str> = drafts
+        .iter()
+        .map(|draft| draft.request_id.as_str())
+        .collect();
+    let mut rows = sqlx::query_as!(
+        Inserted,
+        r#"INSERT INTO posts (user_id, content, request_id)
+           SELECT draft.user_id, draft.content, draft.request_id
+           FROM unnest($1::bigint[], $2::text[], $3::text[]) WITH ORDINALITY
+               AS draft (user_id, content, request_id, place)
+           ORDER BY draft.place
+           RETURNING id AS "id: PostId", revision, created_at, updated_at,
+               (SELECT display_name FROM users u WHERE u.id = user_id) AS "display_name!""#,
+        &authors,
+        &texts as &[&str],
+        &requests as &[&str]
+    )
+    .fetch_all(db)
+    .await?;
+    // Numbers are drawn in the order of the drafts; in which order the rows come back is not promised.
+    rows.sort_by_key(|row| row.id);
+    Ok(rows)
 }
 
 pub(in crate::posts) struct Answer {

@@ -68,6 +68,15 @@ pub async fn looking_up(service: &Service<'_>, ada: &Account, ben: &Account) {
     service.get("/api/nothing/is/here").refused(404).await;
 }
 
+/// Looks at the feed of every replica, which has it cached from then on.
+async fn is_newest_everywhere(service: &Service<'_>, post: &Value, username: &str) {
+    for url in service.urls {
+        let newest = &service.feed(url).await[0];
+        assert_eq!(newest["id"], post["id"], "{url}");
+        assert_eq!(newest["username"], username, "{url}");
+    }
+}
+
 /// Gives the account as it is then, with its new name and login.
 pub async fn changing(service: &Service<'_>, ada: Account, ben: &Account) -> Account {
     let path = &*format!("/api/user/{}", ada.id);
@@ -85,16 +94,13 @@ pub async fn changing(service: &Service<'_>, ada: Account, ben: &Account) -> Acc
     put(&wrong).by(&ada.token).refused(422).await;
 
     let post = service.write(&ada, "Under which name?").await;
+    is_newest_everywhere(service, &post, &ada.username).await;
     let both = json!({"username": username, "password": NEW_PASSWORD});
     let changed = put(&both).by(&ada.token).answer().await;
     assert_eq!(changed.status, 200, "{}", changed.body);
     let known = json!({"id": ada.id, "username": username});
     assert_eq!(changed.body, json!({"User updated": [known]}));
-    for url in service.urls {
-        let newest = &service.feed(url).await[0];
-        assert_eq!(newest["id"], post["id"], "{url}");
-        assert_eq!(newest["username"], username.as_str(), "{url}");
-    }
+    is_newest_everywhere(service, &post, &username).await;
     // A new password ends every login but the one that comes with the answer.
     let token = token_in(&changed.headers);
     for url in service.urls {
@@ -119,6 +125,7 @@ pub async fn deleting(service: &Service<'_>, ada: &Account, ben: &Account) {
     nobodys.by(&ada.token).refused(404).await;
 
     let post = service.write(ada, "Goodbye").await;
+    is_newest_everywhere(service, &post, &ada.username).await;
     let gone = service.delete(path).by(&ada.token).gives(200).await;
     let known = json!({"id": ada.id, "username": ada.username});
     assert_eq!(gone, json!({"User deleted": [known]}));

@@ -69,6 +69,8 @@ pub async fn it_goes_page_by_page(service: &Service<'_>, ben: &Account) {
     }
     assert_eq!(seen[..mine.len()], mine, "every post once, in order");
     assert!(seen.is_sorted_by(|newer, older| newer > older), "{seen:?}");
+    let again = ids(&service.feed(&service.urls[0]).await);
+    assert_eq!(again, mine[..PAGE], "whatever else was asked for meanwhile");
     let last = service.get("/api/posts?before=1").answer().await;
     assert_eq!(last.body, json!([]), "no number is below 1");
     assert_eq!(next(&last.headers), None);

@@ -2,6 +2,12 @@
 //! measured against. Nothing here knows whom it asks. How it is asked is in `asking.rs`, what the answers must look like
 //! in `shapes.rs`.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests have nobody to report to but their own output"
+)]
+
 mod accounts;
 mod asking;
 mod feed;
@@ -40,6 +46,7 @@ async fn contract(base_urls: &[String]) {
     posts::writing(&service, &ada).await;
     posts::changing_and_deleting(&service, &ada, &ben).await;
     posts::generating(&service).await;
+    posts::being_judged(&service, &ada).await;
     feed::every_replica_shows_a_write_at_once(&service, &ada).await;
     feed::it_goes_page_by_page(&service, &ben).await;
     let ada = accounts::changing(&service, ada, &ben).await;

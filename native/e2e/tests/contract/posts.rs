@@ -1,5 +1,8 @@
 //! `/api/posts`, but for the feed.
 
+use std::time::Duration;
+
+use e2e::eventually;
 use reqwest::Method;
 use serde_json::json;
 
@@ -8,6 +11,8 @@ use crate::{
     shapes::{is_post, is_time},
 };
 
+/// Long enough for a verdict on a busy machine with two cores.
+const VERDICT: Duration = Duration::from_secs(120);
 /// The longest post, in characters.
 const LONGEST: usize = 500;
 
@@ -125,12 +130,16 @@ pub async fn changing_and_deleting(service: &Service<'_>, ada: &Account, ben: &A
     service.delete(path).by(&ada.token).refused(404).await;
 }
 
-/// With a language model it writes; without one that is said.
-pub async fn generating(service: &Service<'_>) {
+async fn has_model(service: &Service<'_>) -> bool {
     let llm = std::env::var("LINNET_LLM_URL").unwrap_or_default();
     let ready = service.http.get(format!("{llm}/readyz")).send().await;
+    ready.is_ok_and(|answer| answer.status() == 200)
+}
+
+/// With a language model it writes; without one that is said.
+pub async fn generating(service: &Service<'_>) {
     let call = service.get("/api/posts/generate");
-    if ready.is_ok_and(|answer| answer.status() == 200) {
+    if has_model(service).await {
         let made = call.gives(201).await;
         let content = made["content"].as_str().unwrap();
         assert_eq!(made, json!({"content": content}));
@@ -138,5 +147,30 @@ pub async fn generating(service: &Service<'_>) {
     } else {
         let said = call.refused(503).await;
         assert!(said.contains("language model"), "{said}");
+    }
+}
+
+/// Where a model and a worker are at hand, whose service ever they belong to: both work on the same database.
+pub async fn being_judged(service: &Service<'_>, ada: &Account) {
+    let workers = std::env::var("LINNET_WORKER_URLS").unwrap_or_default();
+    if workers.is_empty() || !has_model(service).await {
+        return;
+    }
+    let post = service.write(ada, "What a lovely morning!").await;
+    let path = format!("/api/posts/{}", post["id"]);
+    eventually("the verdict", VERDICT, async || {
+        let post = service.get(&path).gives(200).await;
+        is_post(&post);
+        post["sentiment"] != ""
+    })
+    .await;
+    for url in service.urls {
+        eventually("the verdict in the feed", VERDICT, async || {
+            let feed = service.feed(url).await;
+            feed.as_array().unwrap().iter().for_each(is_post);
+            assert_eq!(feed[0]["id"], post["id"]);
+            feed[0]["sentiment"] != ""
+        })
+        .await;
     }
 }

@@ -48,8 +48,11 @@ fn is_within(value: &Value, least: f64) -> bool {
     figure.is_some_and(|figure| (least..=1.0).contains(&figure))
 }
 
-/// Checks `what`'s members by name.
-fn check(what: &Value, members: &[(&str, &dyn Fn(&Value) -> bool)]) {
+/// A member's name, and what it must be.
+type Member<'a> = (&'a str, &'a dyn Fn(&Value) -> bool);
+
+/// Checks members by name.
+fn check(what: &Value, members: &[Member<'_>]) {
     for (name, is_sound) in members {
         let member = what.get(name);
         assert!(member.is_some_and(is_sound), "{name} in {what:#}");

@@ -1,0 +1,237 @@
+//! Calls that share a round trip: whoever comes while one is under way waits for the next, which asks for all of
+//! them at once.
+//!
+//! Nobody waits for company. The first call goes at once and alone; only what has gathered by the time it returns goes
+//! together, so batches grow with the load and there is no interval to choose. What a caller is told was asked for
+//! after the call began, never before, so sharing weakens no promise: a reader that starts after a write was answered
+//! sees that write.
+
+use std::{
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::oneshot;
+use tracing::{Instrument as _, Span};
+
+use crate::{Error, Result};
+
+type Flight<V> = Pin<Box<dyn Future<Output = Vec<V>> + Send>>;
+type Fly<K, V> = Box<dyn Fn(Vec<K>) -> Flight<V> + Send + Sync>;
+
+/// A kind of call that is shared. Belongs to one thread of a server (see [`crate::Ctx::for_thread`]): a flight runs on
+/// the runtime of the caller that found none under way.
+pub(crate) struct Batch<K, V> {
+    shared: Arc<Shared<K, V>>,
+}
+
+struct Shared<K, V> {
+    fly: Fly<K, V>,
+    most: usize,
+    state: Mutex<State<K, V>>,
+}
+
+struct State<K, V> {
+    waiting: VecDeque<Waiting<K, V>>,
+    flying: bool,
+}
+
+struct Waiting<K, V> {
+    key: K,
+    answer: oneshot::Sender<V>,
+    span: Span,
+}
+
+impl<K: Send + 'static, V: Send + 'static> Batch<K, V> {
+    /// `fly` answers at most `most` keys at once, each in its place.
+    pub(crate) fn new<F>(most: usize, fly: impl Fn(Vec<K>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Vec<V>> + Send + 'static,
+    {
+        Self {
+            shared: Arc::new(Shared {
+                fly: Box::new(move |keys| Box::pin(fly(keys))),
+                most,
+                state: Mutex::new(State {
+                    waiting: VecDeque::new(),
+                    flying: false,
+                }),
+            }),
+        }
+    }
+
+    /// The answer for `key`, asked for after now. The flight goes on when its callers stop waiting.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the flight panicked or answered too few.
+    pub(crate) async fn call(&self, key: K) -> Result<V> {
+        let (answer, answered) = oneshot::channel();
+        let waiting = Waiting {
+            key,
+            answer,
+            span: Span::current(),
+        };
+        let first = {
+            let mut state = self.shared.state();
+            state.waiting.push_back(waiting);
+            !std::mem::replace(&mut state.flying, true)
+        };
+        if first {
+            let run = Run {
+                shared: Arc::clone(&self.shared),
+                landed: false,
+            };
+            tokio::spawn(run.to_the_last());
+        }
+        answered
+            .await
+            .map_err(|_| Error::internal("a shared call was not answered"))
+    }
+}
+
+impl<K, V> Shared<K, V> {
+    fn state(&self) -> MutexGuard<'_, State<K, V>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs flights until nobody waits. Dropped on the way, by a panic or the end of its runtime, it tells everybody who
+/// waits and leaves the next caller to start anew.
+struct Run<K, V> {
+    shared: Arc<Shared<K, V>>,
+    landed: bool,
+}
+
+impl<K, V> Run<K, V> {
+    async fn to_the_last(mut self) {
+        while let Some(batch) = self.next() {
+            // A trace can follow one of them.
+            let span = batch
+                .first()
+                .map_or_else(Span::none, |one| one.span.clone());
+            let (keys, callers): (Vec<K>, Vec<_>) =
+                batch.into_iter().map(|one| (one.key, one.answer)).unzip();
+            let answers = (self.shared.fly)(keys).instrument(span).await;
+            for (caller, answer) in callers.into_iter().zip(answers) {
+                // Whoever asked may have hung up.
+                let _gone = caller.send(answer);
+            }
+        }
+    }
+
+    fn next(&mut self) -> Option<Vec<Waiting<K, V>>> {
+        let mut state = self.shared.state();
+        let size = state.waiting.len().min(self.shared.most);
+        if size == 0 {
+            state.flying = false;
+            self.landed = true;
+            return None;
+        }
+        Some(state.waiting.drain(..size).collect())
+    }
+}
+
+impl<K, V> Drop for Run<K, V> {
+    fn drop(&mut self) {
+        if !self.landed {
+            let mut state = self.shared.state();
+            state.waiting.clear();
+            state.flying = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// A batch whose flights wait to be let go, and the sizes of those that have begun.
+    fn held(most: usize) -> (Arc<Batch<u32, u32>>, Arc<Semaphore>, Arc<Mutex<Vec<usize>>>) {
+        let (gate, sizes) = (
+            Arc::new(Semaphore::new(0)),
+            Arc::new(Mutex::new(Vec::new())),
+        );
+        let (opened, noted) = (Arc::clone(&gate), Arc::clone(&sizes));
+        let batch = Batch::new(most, move |keys: Vec<u32>| {
+            noted.lock().unwrap().push(keys.len());
+            let gate = Arc::clone(&opened);
+            async move {
+                gate.acquire().await.unwrap().forget();
+                keys.into_iter().map(|key| key * 10).collect()
+            }
+        });
+        (Arc::new(batch), gate, sizes)
+    }
+
+    fn call(batch: &Arc<Batch<u32, u32>>, key: u32) -> tokio::task::JoinHandle<Result<u32>> {
+        let batch = Arc::clone(batch);
+        tokio::spawn(async move { batch.call(key).await })
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_during_a_flight_shares_the_next_and_gets_their_own_answer() {
+        let (batch, gate, sizes) = held(100);
+        let first = call(&batch, 1);
+        while sizes.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let others: Vec<_> = (2..=8).map(|key| call(&batch, key)).collect();
+        while batch.shared.state().waiting.len() < 7 {
+            tokio::task::yield_now().await;
+        }
+        gate.add_permits(2);
+        assert_eq!(first.await.unwrap().unwrap(), 10);
+        for (key, other) in (2..).zip(others) {
+            assert_eq!(other.await.unwrap().unwrap(), key * 10);
+        }
+        assert_eq!(
+            *sizes.lock().unwrap(),
+            [1, 7],
+            "two flights, none for a caller who came late"
+        );
+    }
+
+    #[tokio::test]
+    async fn no_flight_is_larger_than_allowed() {
+        let (batch, gate, sizes) = held(3);
+        gate.add_permits(100);
+        let callers: Vec<_> = (0..10).map(|key| call(&batch, key)).collect();
+        for (key, caller) in (0..).zip(callers) {
+            assert_eq!(caller.await.unwrap().unwrap(), key * 10);
+        }
+        assert!(sizes.lock().unwrap().iter().all(|size| *size <= 3));
+    }
+
+    #[tokio::test]
+    async fn a_caller_who_hangs_up_stops_nobody() {
+        let (batch, gate, sizes) = held(100);
+        let (gone, stays) = (call(&batch, 1), call(&batch, 2));
+        while sizes.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        gone.abort();
+        gate.add_permits(2);
+        assert_eq!(stays.await.unwrap().unwrap(), 20);
+    }
+
+    #[tokio::test]
+    async fn a_flight_that_panics_fails_its_callers_and_not_those_after() {
+        let flights = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&flights);
+        let batch = Batch::new(100, move |keys: Vec<u32>| {
+            let is_first = count.fetch_add(1, Ordering::Relaxed) == 0;
+            async move {
+                assert!(!is_first, "the first flight is lost");
+                keys
+            }
+        });
+        assert!(batch.call(1).await.is_err());
+        assert_eq!(batch.call(2).await.unwrap(), 2);
+    }
+}
