@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from . import packages
-from .layout import BINARIES, NATIVE, ROOT, write_atomically
+from .layout import BINARIES, KINDS, NATIVE, ROOT, write_atomically
 from .say import Trouble
 
 # Settings of the programs that a person may give to `make up`, by environment or on its command line.
@@ -70,6 +70,10 @@ def environment_of(layout, name):
     own.setdefault("LLM_URL", layout.llm_url)
     if kind == "worker":
         return {**own, "WORKER_HOST": "127.0.0.1", "WORKER_PORT": port}
+    # The replicas of one machine share its cores. A thread that finds others' requests waiting asks PostgreSQL and Redis
+    # for all of them at once, so few threads with much to do beat many that take turns.
+    cores = len(os.sched_getaffinity(0))
+    own.setdefault("API_WORKERS", str(max(1, cores // KINDS["api"][1])))
     return {**own, "API_HOST": "127.0.0.1", "API_PORT": port, "JWT_SECRET": layout.secrets()["jwt"],
             "TRUSTED_PROXIES": "127.0.0.1"}
 

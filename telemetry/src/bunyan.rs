@@ -262,10 +262,12 @@ impl fmt::Write for Escaped<'_> {
 #[derive(Clone)]
 pub(crate) struct Lines(Arc<Gathering>);
 
+type Out = dyn Fn(&[u8]) -> io::Result<()> + Send + Sync;
+
 struct Gathering {
     lines: Mutex<Vec<u8>>,
     begun: Condvar,
-    out: Box<dyn Fn(&[u8]) -> io::Result<()> + Send + Sync>,
+    out: Box<Out>,
 }
 
 impl Lines {

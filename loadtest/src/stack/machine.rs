@@ -33,7 +33,7 @@ impl Machine {
         let profile = if cfg!(debug_assertions) {
             "dev"
         } else {
-            "release"
+            "server"
         };
         let mut warnings = Vec::new();
         if load_before > 0.25 * cores as f64 {

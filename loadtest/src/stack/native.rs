@@ -48,7 +48,7 @@ impl Native {
         for program in ["api", "worker"] {
             if !wanted.binaries.join(program).is_file() {
                 bail!(
-                    "{} has no {program}. Build it: cargo build --release --locked -p api -p worker -p loadtest; or name \
+                    "{} has no {program}. Build it: cargo build --profile server --locked -p api -p worker -p loadtest; or name \
                      the folder with --binaries",
                     wanted.binaries.display()
                 );
