@@ -21,8 +21,11 @@ use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
 /// How long a line may wait to be written with others.
 const WAIT: Duration = Duration::from_millis(100);
-/// So many bytes are written without waiting longer.
-const ENOUGH: usize = 32 << 10;
+/// So many bytes are written without waiting longer: what a pipe holds.
+const ENOUGH: usize = 64 << 10;
+/// With so many bytes waiting, whoever adds one more waits as well: a reader that does not keep up slows the program down
+/// and does not fill its memory.
+const TOO_MUCH: usize = 4 << 20;
 
 /// Fields that every record has; a field of the same name in a span or event would make two of them.
 const OWN: [&str; 8] = [
@@ -257,8 +260,9 @@ impl fmt::Write for Escaped<'_> {
     }
 }
 
-/// Where lines gather to be written together: a system call for each was a tenth of a cached read. Warnings and errors
-/// wait for nothing, and take along what came before them.
+/// Where lines gather to be written together by a thread of their own: a system call for each was a tenth of a cached
+/// read, and whoever reads the other end of the pipe may take their time. Warnings and errors wait for nothing, and take
+/// along what came before them.
 #[derive(Clone)]
 pub(crate) struct Lines(Arc<Gathering>);
 
@@ -266,7 +270,9 @@ type Out = dyn Fn(&[u8]) -> io::Result<()> + Send + Sync;
 
 struct Gathering {
     lines: Mutex<Vec<u8>>,
-    begun: Condvar,
+    more: Condvar,
+    /// Held while something is written, so that lines stay in their order.
+    writing: Mutex<()>,
     out: Box<Out>,
 }
 
@@ -284,7 +290,6 @@ impl Lines {
         thread::Builder::new().name("log".into()).spawn(move || {
             loop {
                 background.0.wait();
-                thread::sleep(WAIT);
                 background.flush();
             }
         })?;
@@ -294,25 +299,38 @@ impl Lines {
     fn to(out: impl Fn(&[u8]) -> io::Result<()> + Send + Sync + 'static) -> Self {
         Self(Arc::new(Gathering {
             lines: Mutex::default(),
-            begun: Condvar::new(),
+            more: Condvar::new(),
+            writing: Mutex::default(),
             out: Box::new(out),
         }))
     }
 
     fn add(&self, line: &str, urgent: bool) {
-        let mut lines = self.0.held();
-        if lines.is_empty() {
-            self.0.begun.notify_one();
-        }
-        lines.extend_from_slice(line.as_bytes());
-        if urgent || lines.len() >= ENOUGH {
-            self.0.put_out(&mut lines);
+        let gathered = {
+            let mut lines = self.0.held();
+            let (before, after) = (lines.len(), lines.len() + line.len());
+            lines.extend_from_slice(line.as_bytes());
+            if before == 0 || (before < ENOUGH && after >= ENOUGH) {
+                self.0.more.notify_one();
+            }
+            after
+        };
+        if urgent || gathered >= TOO_MUCH {
+            self.flush();
         }
     }
 
     /// Writes what has gathered.
     pub(crate) fn flush(&self) {
-        self.0.put_out(&mut self.0.held());
+        let _in_order = self
+            .0
+            .writing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // Others may add lines while these are written.
+        let lines = std::mem::take(&mut *self.0.held());
+        // A log that cannot be written has nowhere to say so.
+        let _lost = (self.0.out)(&lines);
     }
 }
 
@@ -321,18 +339,16 @@ impl Gathering {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Until there are lines, and then until there are enough of them or [`WAIT`] is over.
     fn wait(&self) {
-        let lines = self.held();
-        let _some = self
-            .begun
-            .wait_while(lines, |lines| lines.is_empty())
+        let lines = self
+            .more
+            .wait_while(self.held(), |lines| lines.is_empty())
             .unwrap_or_else(PoisonError::into_inner);
-    }
-
-    fn put_out(&self, lines: &mut Vec<u8>) {
-        // A log that cannot be written has nowhere to say so.
-        let _lost = (self.out)(lines);
-        lines.clear();
+        let _enough = self
+            .more
+            .wait_timeout_while(lines, WAIT, |lines| lines.len() < ENOUGH)
+            .unwrap_or_else(PoisonError::into_inner);
     }
 }
 

@@ -173,18 +173,16 @@ impl FeedCache {
         };
         let Some(version) = version else {
             self.metrics.count(NAME, Outcome::Bypass);
-            return select(None).await;
+            return Box::pin(select(None)).await;
         };
         if let Some(page) = self.pages.get(&(version, limit)).await {
             self.metrics.count(NAME, Outcome::Hit);
             return Ok(page);
         }
         self.metrics.count(NAME, Outcome::Miss);
-        self.pages
-            .try_get_with(
-                (version, limit),
-                self.fill(version, limit, || select(Some(version))),
-            )
+        // Boxed, so that what is seldom done is not part of every waiting reader.
+        let fill = self.fill(version, limit, || select(Some(version)));
+        Box::pin(self.pages.try_get_with((version, limit), fill))
             .await
             .map_err(|shared: Arc<Error>| Arc::try_unwrap(shared).unwrap_or_else(|e| e.shared()))
     }

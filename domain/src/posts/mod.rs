@@ -36,7 +36,7 @@ pub async fn get(ctx: &Ctx, viewer: Option<UserId>, id: PostId) -> Result<PostVi
     let found = match viewer {
         // Many look at a post that is talked about, and what they see is the same.
         None => ctx.posts.find(id).await?,
-        Some(_) => queries::find(&ctx.db, viewer, id, false).await?,
+        Some(_) => Box::pin(queries::find(&ctx.db, viewer, id, false)).await?,
     };
     found.ok_or(Error::NotFound("post"))
 }
@@ -76,7 +76,7 @@ pub async fn feed(
         let load = || page(ctx, None, None, limit);
         return ctx.feed.page(limit, render, load).await;
     }
-    let page = page(ctx, viewer, before, limit).await?;
+    let page = Box::pin(page(ctx, viewer, before, limit)).await?;
     let body = render(&page.items).into();
     Ok(Arc::new(FeedPage::new(body, page.next, None)))
 }
