@@ -153,14 +153,7 @@ pub async fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
     };
     let mut lab = lab::Lab::plan(&wanted)?;
     let machine = Machine::look(lab.root()).await;
-    eprintln!("loadtest: {}", machine.line());
-    for warning in &machine.warnings {
-        eprintln!("loadtest: mind: {warning}");
-    }
-    eprintln!(
-        "loadtest: the stack's data and logs are in {}",
-        lab.data().display()
-    );
+    machine.announce(lab.data());
     let mut results = plan::Results::default();
     let outcome = tokio::select! {
         outcome = plan::measure(args, &mut lab, &mut results) => outcome,

@@ -1,8 +1,7 @@
 //! What came of a comparison: a table for people, JSON for programs, a page to keep.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
-use anyhow::Context as _;
 use serde_json::json;
 
 use super::{
@@ -213,20 +212,7 @@ impl Verdict {
 
     /// compare.json and compare.html.
     pub(super) fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        fs::create_dir_all(folder)
-            .with_context(|| format!("{} cannot be made", folder.display()))?;
-        let path = folder.join("compare.json");
-        fs::write(&path, serde_json::to_vec_pretty(&self.json())?)
-            .with_context(|| format!("{} cannot be written", path.display()))?;
-        let page_path = folder.join("compare.html");
-        fs::write(&page_path, self.page().html())
-            .with_context(|| format!("{} cannot be written", page_path.display()))?;
-        eprintln!(
-            "loadtest: written: {} and {}",
-            path.display(),
-            page_path.display()
-        );
-        Ok(())
+        self.page().write(folder, "compare", &self.json())
     }
 
     fn page(&self) -> Page {

@@ -73,14 +73,7 @@ pub async fn run(args: &GrowthArgs) -> anyhow::Result<ExitCode> {
         binaries,
     })?;
     let machine = Machine::look(stack.root()).await;
-    eprintln!("loadtest: {}", machine.line());
-    for warning in &machine.warnings {
-        eprintln!("loadtest: mind: {warning}");
-    }
-    eprintln!(
-        "loadtest: the stack's data and logs are in {}",
-        stack.data.display()
-    );
+    machine.announce(&stack.data);
     let mut results = steps::Results::default();
     let outcome = tokio::select! {
         outcome = steps::measure(args, &mut stack, machine.here.cores, &mut results) => outcome,

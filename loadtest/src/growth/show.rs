@@ -1,8 +1,7 @@
 //! What came of it: tables for people, JSON for programs, a page to keep.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
-use anyhow::Context as _;
 use serde_json::json;
 
 use super::{
@@ -237,8 +236,6 @@ impl Verdict {
 
     /// growth.json and growth.html.
     pub(super) fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        fs::create_dir_all(folder)
-            .with_context(|| format!("{} cannot be made", folder.display()))?;
         let bars: Vec<_> = self
             .bars
             .iter()
@@ -253,18 +250,7 @@ impl Verdict {
             "version": 1, "kind": "growth", "machine": self.machine, "settings": self.settings, "bars": bars,
             "sizes": self.sizes, "replicas": self.scales, "model": model, "assumptions": ASSUMPTIONS, "notes": self.notes,
         });
-        let path = folder.join("growth.json");
-        fs::write(&path, serde_json::to_vec_pretty(&all)?)
-            .with_context(|| format!("{} cannot be written", path.display()))?;
-        let page_path = folder.join("growth.html");
-        fs::write(&page_path, self.page().html())
-            .with_context(|| format!("{} cannot be written", page_path.display()))?;
-        eprintln!(
-            "loadtest: written: {} and {}",
-            path.display(),
-            page_path.display()
-        );
-        Ok(())
+        self.page().write(folder, "growth", &all)
     }
 
     fn page(&self) -> Page {

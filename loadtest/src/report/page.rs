@@ -1,6 +1,9 @@
 //! A page of HTML that holds everything it shows: no script, nothing to load, light or dark as the reader has it.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, fs, path::Path};
+
+use anyhow::Context as _;
+use serde_json::Value;
 
 use super::Chart;
 
@@ -99,6 +102,29 @@ impl Page {
     /// Adds a section.
     pub fn push(&mut self, section: Section) {
         self.sections.push(section);
+    }
+
+    /// Writes `NAME.html` and, for programs, `NAME.json` into a folder, which is made if it is not there.
+    ///
+    /// # Errors
+    /// When that is not possible.
+    pub fn write(&self, folder: &Path, name: &str, data: &Value) -> anyhow::Result<()> {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("{} cannot be made", folder.display()))?;
+        let (json, html) = (
+            folder.join(format!("{name}.json")),
+            folder.join(format!("{name}.html")),
+        );
+        fs::write(&json, serde_json::to_vec_pretty(data)?)
+            .with_context(|| format!("{} cannot be written", json.display()))?;
+        fs::write(&html, self.html())
+            .with_context(|| format!("{} cannot be written", html.display()))?;
+        eprintln!(
+            "loadtest: written: {} and {}",
+            json.display(),
+            html.display()
+        );
+        Ok(())
     }
 
     /// The whole document.

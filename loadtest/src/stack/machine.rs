@@ -25,6 +25,18 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// Says what is measured on, what a reader should know of it, and where the logs are.
+    pub fn announce(&self, data: &std::path::Path) {
+        eprintln!("loadtest: {}", self.line());
+        for warning in &self.warnings {
+            eprintln!("loadtest: mind: {warning}");
+        }
+        eprintln!(
+            "loadtest: the stack's data and logs are in {}",
+            data.display()
+        );
+    }
+
     /// Looks at this machine. Call it before anything is started.
     pub async fn look(root: &std::path::Path) -> Self {
         let load_before = processes::load();
