@@ -26,7 +26,9 @@ pub(crate) fn accepts(headers: &HeaderMap, coding: &str) -> bool {
 
 /// Whether `If-None-Match` names this entity tag, strong or weak (RFC 9110, section 13.1.2).
 pub(crate) fn has(headers: &HeaderMap, tag: &str) -> bool {
-    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    fn opaque(tag: &str) -> &str {
+        tag.trim().trim_start_matches("W/")
+    }
     let wanted = opaque(tag);
     let lists = headers.get_all(header::IF_NONE_MATCH);
     let mut known = lists

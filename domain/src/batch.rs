@@ -91,6 +91,19 @@ impl<K: Send + 'static, V: Send + 'static> Batch<K, V> {
     }
 }
 
+/// What each caller is told of one statement for all of them: their own part of what it found, or that it failed.
+pub(crate) fn answers<K, F, V>(
+    keys: &[K],
+    found: Result<F>,
+    part: impl Fn(&F, &K) -> V,
+) -> Vec<Result<V>> {
+    let answer = |key| match &found {
+        Ok(found) => Ok(part(found, key)),
+        Err(error) => Err(error.shared()),
+    };
+    keys.iter().map(answer).collect()
+}
+
 impl<K, V> Shared<K, V> {
     fn state(&self) -> MutexGuard<'_, State<K, V>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -15,7 +15,12 @@ use secrecy::SecretString;
 use sqlx::{PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
-use crate::{Ctx, Error, Result, batch::Batch, ids::UserId, users::User};
+use crate::{
+    Ctx, Error, Result,
+    batch::{self, Batch},
+    ids::UserId,
+    users::User,
+};
 use password::Check;
 use token::Ticket;
 
@@ -172,18 +177,15 @@ pub(crate) fn lookups(db: PgPool) -> Lookups {
             let sessions: Vec<Uuid> = tickets.iter().map(|(ticket, _)| ticket.session).collect();
             let found = queries::session_users(&db, &sessions).await;
             let found = found.map_err(Error::from);
-            let answer = |(ticket, now): &(Ticket, DateTime<Utc>)| match &found {
-                Ok(found) => Ok(found
-                    .iter()
-                    .find(|row| row.session == ticket.session && row.id == ticket.user)
+            batch::answers(&tickets, found, |found, (ticket, now)| {
+                let mut rows = found.iter();
+                rows.find(|row| row.session == ticket.session && row.id == ticket.user)
                     .filter(|row| row.expires_at > *now)
                     .map(|row| User {
                         id: row.id,
                         username: row.username.clone(),
-                    })),
-                Err(error) => Err(error.shared()),
-            };
-            tickets.iter().map(answer).collect()
+                    })
+            })
         }
     })
 }

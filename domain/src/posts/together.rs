@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    batch::Batch,
+    batch::{self, Batch},
     ids::{PostId, UserId},
     jobs::{AnalyzePost, Jobs},
 };
@@ -74,15 +74,13 @@ async fn find(db: &PgPool, ids: &[PostId]) -> Vec<Result<Option<PostView>>> {
     let found = queries::by_entries(db, None, ids)
         .await
         .map_err(Error::from);
-    let answer = |id: &PostId| match &found {
+    batch::answers(ids, found, |found, id| {
         // A repost is no post of its own.
-        Ok(found) => Ok(found
-            .iter()
+        let mut posts = found.iter();
+        posts
             .find(|post| post.entry == *id && post.repost.is_none())
-            .cloned()),
-        Err(error) => Err(error.shared()),
-    };
-    ids.iter().map(answer).collect()
+            .cloned()
+    })
 }
 
 async fn write(

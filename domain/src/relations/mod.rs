@@ -10,7 +10,7 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 use crate::{
     Ctx, Error, Result,
-    batch::Batch,
+    batch::{self, Batch},
     error::Violation,
     ids::UserId,
     live::{self, Event},
@@ -320,11 +320,7 @@ pub(crate) fn limits(db: PgPool) -> Limits {
             let limited = queries::with_limits(&db, &people)
                 .await
                 .map_err(Error::from);
-            let answer = |id: &UserId| match &limited {
-                Ok(limited) => Ok(limited.contains(id)),
-                Err(error) => Err(error.shared()),
-            };
-            people.iter().map(answer).collect()
+            batch::answers(&people, limited, |limited, id| limited.contains(id))
         }
     })
 }

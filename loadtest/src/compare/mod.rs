@@ -143,14 +143,7 @@ impl CompareArgs {
 /// # Errors
 /// When it could not measure.
 pub async fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
-    let binaries = match &args.binaries {
-        Some(folder) => folder.clone(),
-        None => native::own_folder()?,
-    };
-    let wanted = native::Wanted {
-        data: args.data.clone(),
-        binaries,
-    };
+    let wanted = native::Wanted::new(args.data.as_ref(), args.binaries.as_ref())?;
     let mut lab = lab::Lab::plan(&wanted)?;
     let machine = Machine::look(lab.root()).await;
     machine.announce(lab.data());

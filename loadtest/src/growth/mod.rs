@@ -64,14 +64,8 @@ pub struct GrowthArgs {
 /// # Errors
 /// When it could not measure.
 pub async fn run(args: &GrowthArgs) -> anyhow::Result<ExitCode> {
-    let binaries = match &args.binaries {
-        Some(folder) => folder.clone(),
-        None => native::own_folder()?,
-    };
-    let mut stack = native::Native::plan(&native::Wanted {
-        data: args.data.clone(),
-        binaries,
-    })?;
+    let wanted = native::Wanted::new(args.data.as_ref(), args.binaries.as_ref())?;
+    let mut stack = native::Native::plan(&wanted)?;
     let machine = Machine::look(stack.root()).await;
     machine.announce(&stack.data);
     let mut results = steps::Results::default();

@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
 use crate::progress::Progress;
 
-const TABLES: [&str; 6] = [
+pub(super) const TABLES: [&str; 6] = [
     "posts",
     "post_analysis",
     "post_counts",

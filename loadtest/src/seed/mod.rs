@@ -120,17 +120,10 @@ pub async fn run(args: &SeedArgs) -> anyhow::Result<()> {
     indexes::restore(&mut db, &mut progress).await?;
 
     progress.say("gathering the planner's statistics");
-    for table in [
-        "users",
-        "user_counts",
-        "follows",
-        "posts",
-        "post_analysis",
-        "post_counts",
-        "post_topics",
-        "post_tags",
-        "likes",
-    ] {
+    for table in ["users", "user_counts", "follows"]
+        .iter()
+        .chain(&indexes::TABLES)
+    {
         // With VACUUM, or autovacuum would do it while somebody measures.
         db.execute(AssertSqlSafe(format!("VACUUM (ANALYZE) {table}")))
             .await?;

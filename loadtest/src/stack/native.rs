@@ -27,6 +27,19 @@ pub struct Wanted {
     pub binaries: PathBuf,
 }
 
+impl Wanted {
+    /// As the options `--data` and `--binaries` say; by default the binaries are those beside this program.
+    ///
+    /// # Errors
+    /// When it cannot be found out where this program is.
+    pub fn new(data: Option<&PathBuf>, binaries: Option<&PathBuf>) -> anyhow::Result<Self> {
+        Ok(Self {
+            data: data.cloned(),
+            binaries: binaries.cloned().map_or_else(own_folder, Ok)?,
+        })
+    }
+}
+
 /// A running stack.
 pub struct Native {
     root: PathBuf,
@@ -236,7 +249,7 @@ fn root() -> anyhow::Result<PathBuf> {
 ///
 /// # Errors
 /// When the system does not say where the program is.
-pub fn own_folder() -> anyhow::Result<PathBuf> {
+fn own_folder() -> anyhow::Result<PathBuf> {
     let own =
         env::current_exe().context("where this program is cannot be found out; name --binaries")?;
     Ok(own.parent().map(Path::to_owned).unwrap_or_default())
