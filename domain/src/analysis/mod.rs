@@ -6,15 +6,16 @@
 //! A post that has a verdict can be marked as stale, to be judged again (`reanalysis.rs`). It goes the same way, behind
 //! all that have none.
 
+mod depth;
 mod explanation;
 mod model;
 mod queries;
 mod reanalysis;
 
+pub(crate) use depth::Depth;
 pub use explanation::explain;
 pub(crate) use model::without_addresses;
 pub use model::{AnalysisView, Polarity, Safety, Status, Verdict};
-pub(crate) use queries::Depth;
 pub use reanalysis::{Condition, NameRule, Reanalysis, reanalyze};
 
 use std::time::Duration;
@@ -259,11 +260,13 @@ pub async fn revive_dead(ctx: &Ctx) -> Result<u64> {
     Ok(revived)
 }
 
-/// Reads the depth of the queue from PostgreSQL into the gauges.
+/// Brings the gauges of the queue up to date. Meant for every five seconds; one process counts for all (`depth.rs`).
 ///
 /// # Errors
 /// When PostgreSQL is down; the gauges keep what they had.
 pub async fn observe(ctx: &Ctx) -> Result<()> {
-    ctx.jobs.observe(&queries::depth(&ctx.db).await?);
+    if let Some(depth) = depth::current(ctx).await? {
+        ctx.jobs.observe(&depth);
+    }
     Ok(())
 }

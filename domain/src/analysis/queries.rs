@@ -6,7 +6,7 @@ pub(super) mod reanalysis;
 use chrono::{DateTime, Utc};
 use sqlx::{PgExecutor, PgPool, Postgres, Transaction};
 
-use super::{Verdict, model::Status};
+use super::{Depth, Verdict, model::Status};
 use crate::{
     ids::{PostId, UserId},
     jobs::AnalyzePost,
@@ -28,20 +28,6 @@ pub(super) struct FailedRow {
     pub status: Status,
     pub attempts: i32,
     pub waits: bool,
-}
-
-/// How many posts stand where.
-pub(crate) struct Depth {
-    /// Without a verdict.
-    pub pending: i64,
-    /// Of these, those that a worker holds.
-    pub leased: i64,
-    /// Given up.
-    pub dead: i64,
-    /// With a verdict, waiting for another.
-    pub stale: i64,
-    /// Since when the oldest of the pending ones waits.
-    pub oldest_seconds: f64,
 }
 
 pub(super) struct ExplainedRow {
@@ -291,19 +277,20 @@ pub(super) async fn revive(db: &PgPool) -> sqlx::Result<u64> {
 }
 
 /// The depth of the queue. One partial index answers each part; asked in one go, with `status IN (…)`, PostgreSQL
-/// would read the whole table, which keeps every verdict there ever was.
+/// would read the whole table, which keeps every verdict there ever was. What is pending is read once for three figures.
 pub(super) async fn depth(db: impl PgExecutor<'_>) -> sqlx::Result<Depth> {
     sqlx::query_as!(
         Depth,
         r#"SELECT
-             (SELECT count(*) FROM post_analysis WHERE status = 'pending') AS "pending!",
-             (SELECT count(*) FROM post_analysis
-              WHERE status = 'pending' AND lease_owner IS NOT NULL AND lease_until > now()) AS "leased!",
+             p.pending AS "pending!",
+             p.leased AS "leased!",
              (SELECT count(*) FROM post_analysis WHERE status = 'dead') AS "dead!",
              (SELECT count(*) FROM post_analysis WHERE stale_since IS NOT NULL) AS "stale!",
-             coalesce(
-               (SELECT extract(epoch FROM now() - min(pending_since)) FROM post_analysis WHERE status = 'pending'), 0
-             )::float8 AS "oldest_seconds!""#
+             coalesce(extract(epoch FROM now() - p.oldest), 0)::float8 AS "oldest_seconds!"
+           FROM (SELECT count(*) AS pending,
+                        count(*) FILTER (WHERE lease_owner IS NOT NULL AND lease_until > now()) AS leased,
+                        min(pending_since) AS oldest
+                 FROM post_analysis WHERE status = 'pending') AS p"#
     )
     .fetch_one(db)
     .await

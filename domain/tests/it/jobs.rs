@@ -225,6 +225,55 @@ async fn the_depth_of_the_queue_is_measured() {
     assert_eq!(given::count(&ctx, Status::Dead).await, 1);
 }
 
+#[tokio::test]
+async fn one_process_counts_the_queue_for_all() {
+    let (database, redis) = (testing::database().await, testing::redis().await);
+    let process = || {
+        let registry = Registry::new();
+        let cache = CacheConfig { cache_active: true };
+        let ctx = Ctx::new(&database, &redis, &cache, &registry).unwrap();
+        (ctx, registry)
+    };
+    let waiting = |registry: &Registry| {
+        let text = prometheus::TextEncoder::new()
+            .encode_to_string(&registry.gather())
+            .unwrap();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(r#"job_queue_depth{queue="analyze",state="pending"}"#));
+        line.and_then(|line| line.rsplit_once(' ')?.1.parse::<i64>().ok())
+    };
+    let ((one, ones), (other, others)) = (process(), process());
+    let author = given::author(&one).await;
+    given::backlog(&one, &author, 2).await;
+    analysis::observe(&one).await.unwrap();
+    given::backlog(&one, &author, 3).await;
+    analysis::observe(&other).await.unwrap();
+    assert_eq!((waiting(&ones), waiting(&others)), (Some(2), Some(2)));
+
+    // Somebody counts: the gauges stay as they are.
+    let (figures, lock) = (
+        one.redis.key("queue:depth"),
+        one.redis.key("queue:depth:counting"),
+    );
+    let mut raw = one.redis.patient_connection().await.unwrap();
+    let call = |words: &[&str]| {
+        let mut call = redis::cmd(words[0]);
+        call.arg(&words[1..]);
+        call
+    };
+    call(&["DEL", &figures]).exec_async(&mut raw).await.unwrap();
+    call(&["SET", &lock, "1"])
+        .exec_async(&mut raw)
+        .await
+        .unwrap();
+    analysis::observe(&other).await.unwrap();
+    assert_eq!(waiting(&others), Some(2));
+    call(&["DEL", &lock]).exec_async(&mut raw).await.unwrap();
+    analysis::observe(&other).await.unwrap();
+    assert_eq!(waiting(&others), Some(5));
+}
+
 proptest! {
     #[test]
     fn a_hint_comes_out_of_the_queue_as_it_went_in(post_id: i64, revision: i32, request_id: String) {

@@ -35,6 +35,12 @@ const FOLLOWED: i64 = 100;
 const AT_ONCE: usize = 256;
 /// Replicas while posts grow.
 const REPLICAS: u32 = 2;
+/// PostgreSQL and the worker have nothing to do when they take less than this of a core …
+const IDLE: f64 = 0.1;
+/// … so many seconds on end: longer than the worker's pause between two looks whether something is to be computed.
+const QUIET_SECONDS: u32 = 12;
+/// How long they are waited for.
+const PATIENCE: Duration = Duration::from_secs(1_800);
 const SCENARIOS: [&str; 4] = ["read-feed", "read-one", "home", "post"];
 
 /// The medians of one scenario in one model.
@@ -155,7 +161,18 @@ pub(super) async fn measure(
         lab.ids = stack::some_posts(&mut db).await?;
         // What was written past the service is in no list and no cached page; all that Redis holds can be made again.
         lab.forget().await?;
+        lab.settle().await?;
+        let last = last_post(&mut db).await?;
         let figures = lab.at_size(*posts, results).await?;
+        // Or the next size would begin with posts of this moment, have to put all of its own after them, and so be a
+        // service that took millions of posts in a minute.
+        lab.clock.says(&format!(
+            "{posts} posts: deleting those that were written by measuring"
+        ));
+        sqlx::query("DELETE FROM posts WHERE id > $1")
+            .bind(last)
+            .execute(&mut db)
+            .await?;
         results.sizes.push(Size {
             posts: *posts,
             seeded_seconds,
@@ -257,6 +274,33 @@ impl Lab<'_> {
         Ok(())
     }
 
+    /// Waits until PostgreSQL and the worker are done with what follows from so many new posts, such as everybody's first
+    /// insights: what is measured is a service of this size, not one that was just filled.
+    async fn settle(&self) -> anyhow::Result<()> {
+        let behind = [self.parts.postgres.as_slice(), &self.parts.worker].concat();
+        let began = Instant::now();
+        let mut quiet = 0;
+        while quiet < QUIET_SECONDS {
+            if began.elapsed() > PATIENCE {
+                bail!(
+                    "PostgreSQL and the worker still had work {} minutes after the posts were there",
+                    PATIENCE.as_secs() / 60
+                );
+            }
+            let before = processes::cpu_of(&behind);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let busy = processes::cpu_of(&behind) - before;
+            quiet = if busy < IDLE { quiet + 1 } else { 0 };
+            if quiet == 0 {
+                self.clock.says(&format!(
+                    "waiting for PostgreSQL and the worker, {:.0} % of a core",
+                    busy * 100.0
+                ));
+            }
+        }
+        Ok(())
+    }
+
     async fn at_size(&mut self, posts: i64, results: &mut Results) -> anyhow::Result<Vec<Figure>> {
         let mut figures = Vec::new();
         let seconds = Duration::from_secs(self.args.seconds);
@@ -322,6 +366,12 @@ impl Lab<'_> {
             middle,
         })
     }
+}
+
+async fn last_post(db: &mut PgConnection) -> anyhow::Result<i64> {
+    Ok(sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM posts")
+        .fetch_one(db)
+        .await?)
 }
 
 /// What the tables take with their indexes, in megabytes; those below one are left out.
