@@ -164,15 +164,10 @@ pub(super) async fn measure(
         lab.settle().await?;
         let last = last_post(&mut db).await?;
         let figures = lab.at_size(*posts, results).await?;
-        // Or the next size would begin with posts of this moment, have to put all of its own after them, and so be a
-        // service that took millions of posts in a minute.
         lab.clock.says(&format!(
             "{posts} posts: deleting those that were written by measuring"
         ));
-        sqlx::query("DELETE FROM posts WHERE id > $1")
-            .bind(last)
-            .execute(&mut db)
-            .await?;
+        forget_posts(&mut db, last).await?;
         results.sizes.push(Size {
             posts: *posts,
             seeded_seconds,
@@ -372,6 +367,29 @@ async fn last_post(db: &mut PgConnection) -> anyhow::Result<i64> {
     Ok(sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM posts")
         .fetch_one(db)
         .await?)
+}
+
+/// Deletes what was written after the post `last`. Or the next size would begin with posts of this moment, have to date all
+/// of its own after them, and so be a service that took millions of posts in a minute.
+async fn forget_posts(db: &mut PgConnection, last: i64) -> anyhow::Result<()> {
+    // The service never deletes the row of a post, so PostgreSQL has no index by which to find what refers to one, and
+    // would read whole tables for each.
+    db.execute("SET session_replication_role = replica").await?;
+    for (table, column) in [
+        ("post_analysis", "post_id"),
+        ("post_tags", "post_id"),
+        ("post_topics", "post_id"),
+        ("post_counts", "post_id"),
+        ("posts", "id"),
+    ] {
+        sqlx::query(sqlx::AssertSqlSafe(format!(
+            "DELETE FROM {table} WHERE {column} > $1"
+        )))
+        .bind(last)
+        .execute(&mut *db)
+        .await?;
+    }
+    Ok(())
 }
 
 /// What the tables take with their indexes, in megabytes; those below one are left out.
