@@ -10,7 +10,8 @@ mod outgoing;
 mod shown;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
-#[cfg(all(test, feature = "actix"))]
+#[cfg(test)]
+#[cfg(feature = "actix")]
 mod tests;
 
 use std::{cell::Cell, collections::HashMap, sync::OnceLock, thread, time::Duration};

@@ -75,8 +75,7 @@ impl Trace {
     ///
     /// # Panics
     /// When there is none.
-    #[must_use]
-    pub fn part(&self, parent: &Span, service: &str, name: &str) -> &Span {
+    pub fn part<'a>(&'a self, parent: &'a Span, service: &str, name: &str) -> &'a Span {
         let mut parts = self.parts(&parent.id);
         let found = parts.find(|span| span.service == service && span.name.starts_with(name));
         found.unwrap_or_else(|| {
