@@ -17,7 +17,7 @@ help: ## this list
 	@echo "  Variables: PORT=8080 (the public port; the 65 after it are used too), LINNET_DATA=.linnet (data, logs,"
 	@echo "  secrets), WAIT_LLM=1 (up: wait for llm-service too), LLM_MODEL=… (a GGUF file or a hub id),"
 	@echo "  LINNET_BIN_DIR=… (use these binaries instead of building), CARGO_TARGET_DIR=…, and the programs' own"
-	@echo "  settings: LOG_LEVEL, LOG_FORMAT, CACHE_ACTIVE, RATE_LIMITER, APP_ENV, API_*, WORKER_*, LLM_*"
+	@echo "  settings: LOG_LEVEL, LOG_FORMAT, CACHE_ACTIVE, RATE_LIMITER, APP_ENV, API_*, WORKER_*, LLM_*, OTEL_*"
 
 up: python ## start the stack, or bring it up to date (also: make up api=3 WAIT_LLM=1)
 	@native/linnet up $(counts)

@@ -9,7 +9,7 @@ use domain::{
     config::{CacheConfig, DatabaseConfig, LlmConfig, PostsConfig, RedisConfig},
     rate_limits::RateLimitConfig,
 };
-use telemetry::LogConfig;
+use telemetry::{LogConfig, TraceConfig};
 
 /// Linnet's HTTP API. Start as many replicas as you like: they share PostgreSQL and Redis and keep nothing to
 /// themselves.
@@ -89,6 +89,9 @@ pub struct ServeConfig {
     /// Logs.
     #[command(flatten)]
     pub log: LogConfig,
+    /// Traces.
+    #[command(flatten)]
+    pub traces: TraceConfig,
 }
 
 /// The options of `migrate`. Its role must be allowed to change the schema; that of `serve` need not be.

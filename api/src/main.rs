@@ -40,7 +40,7 @@ async fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(config) => {
-            let _logs = telemetry::init("api", &config.log)?;
+            let _logs = telemetry::init_with_traces("api", &config.log, &config.traces)?;
             Application::build(&config)?.run_until_stopped().await
         }
         Command::Migrate(config) => {

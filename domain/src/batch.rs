@@ -5,6 +5,9 @@
 //! together, so batches grow with the load and there is no interval to choose. What a caller is told was asked for
 //! after the call began, never before, so sharing weakens no promise: a reader that starts after a write was answered
 //! sees that write.
+//!
+//! In a trace, everybody's wait is a span of their own, and the flight is part of the wait of one of them: the first whose
+//! trace is kept. The others are linked to it.
 
 use std::{
     collections::VecDeque,
@@ -14,7 +17,7 @@ use std::{
 };
 
 use tokio::sync::oneshot;
-use tracing::{Instrument as _, Span};
+use tracing::{Instrument as _, Span, field::Empty};
 
 use crate::{Error, Result};
 
@@ -28,6 +31,7 @@ pub(crate) struct Batch<K, V> {
 }
 
 struct Shared<K, V> {
+    name: &'static str,
     fly: Fly<K, V>,
     most: usize,
     state: Mutex<State<K, V>>,
@@ -41,17 +45,24 @@ struct State<K, V> {
 struct Waiting<K, V> {
     key: K,
     answer: oneshot::Sender<V>,
+    /// The wait, if anybody watches it; otherwise the caller's own span.
     span: Span,
+    watched: bool,
 }
 
 impl<K: Send + 'static, V: Send + 'static> Batch<K, V> {
-    /// `fly` answers at most `most` keys at once, each in its place.
-    pub(crate) fn new<F>(most: usize, fly: impl Fn(Vec<K>) -> F + Send + Sync + 'static) -> Self
+    /// `fly` answers at most `most` keys at once, each in its place. `name` is what traces call it.
+    pub(crate) fn new<F>(
+        name: &'static str,
+        most: usize,
+        fly: impl Fn(Vec<K>) -> F + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = Vec<V>> + Send + 'static,
     {
         Self {
             shared: Arc::new(Shared {
+                name,
                 fly: Box::new(move |keys| Box::pin(fly(keys))),
                 most,
                 state: Mutex::new(State {
@@ -68,10 +79,18 @@ impl<K: Send + 'static, V: Send + 'static> Batch<K, V> {
     /// [`Error::Internal`] when the flight panicked or answered too few.
     pub(crate) async fn call(&self, key: K) -> Result<V> {
         let (answer, answered) = oneshot::channel();
+        let name = self.shared.name;
+        let wait = tracing::debug_span!("shared", otel.name = name, callers = Empty);
+        let watched = !wait.is_disabled();
         let waiting = Waiting {
             key,
             answer,
-            span: Span::current(),
+            span: if watched {
+                wait.clone()
+            } else {
+                Span::current()
+            },
+            watched,
         };
         let first = {
             let mut state = self.shared.state();
@@ -86,6 +105,7 @@ impl<K: Send + 'static, V: Send + 'static> Batch<K, V> {
             tokio::spawn(run.fly());
         }
         answered
+            .instrument(wait)
             .await
             .map_err(|_| Error::internal("a shared call was not answered"))
     }
@@ -124,10 +144,7 @@ impl<K, V> Run<K, V> {
             // a look at the sockets, and makes batches of what would be a flight each.
             tokio::task::yield_now().await;
             let Some(batch) = self.next() else { return };
-            // A trace can follow one of them.
-            let span = batch
-                .first()
-                .map_or_else(Span::none, |one| one.span.clone());
+            let span = leader(&batch);
             let (keys, callers): (Vec<K>, Vec<_>) =
                 batch.into_iter().map(|one| (one.key, one.answer)).unzip();
             let answers = (self.shared.fly)(keys).instrument(span).await;
@@ -148,6 +165,24 @@ impl<K, V> Run<K, V> {
         }
         Some(state.waiting.drain(..size).collect())
     }
+}
+
+/// The span that a flight is part of; the others' are linked to it.
+fn leader<K, V>(batch: &[Waiting<K, V>]) -> Span {
+    let mut watched = batch.iter().filter(|one| one.watched);
+    let Some(leader) = watched.next() else {
+        // For what may be logged on the way.
+        return batch
+            .first()
+            .map_or_else(Span::none, |one| one.span.clone());
+    };
+    let callers = i64::try_from(batch.len()).unwrap_or(i64::MAX);
+    leader.span.record("callers", callers);
+    for follower in watched {
+        follower.span.record("callers", callers);
+        follower.span.follows_from(&leader.span);
+    }
+    leader.span.clone()
 }
 
 impl<K, V> Drop for Run<K, V> {
@@ -177,7 +212,7 @@ mod tests {
             Arc::new(Mutex::new(Vec::new())),
         );
         let (opened, noted) = (Arc::clone(&gate), Arc::clone(&sizes));
-        let batch = Batch::new(most, move |keys: Vec<u32>| {
+        let batch = Batch::new("held", most, move |keys: Vec<u32>| {
             noted.lock().unwrap().push(keys.len());
             let gate = Arc::clone(&opened);
             async move {
@@ -243,7 +278,7 @@ mod tests {
     async fn a_flight_that_panics_fails_its_callers_and_not_those_after() {
         let flights = Arc::new(AtomicU32::new(0));
         let count = Arc::clone(&flights);
-        let batch = Batch::new(100, move |keys: Vec<u32>| {
+        let batch = Batch::new("lost", 100, move |keys: Vec<u32>| {
             let is_first = count.fetch_add(1, Ordering::Relaxed) == 0;
             async move {
                 assert!(!is_first, "the first flight is lost");

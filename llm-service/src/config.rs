@@ -29,6 +29,9 @@ pub struct Cli {
     /// How to log.
     #[command(flatten)]
     pub log: telemetry::LogConfig,
+    /// Where traces go.
+    #[command(flatten)]
+    pub traces: telemetry::TraceConfig,
 }
 
 const EXAMPLES: &str = "\

@@ -29,6 +29,8 @@ MODEL = {"pip": "python3-pip"}
 BROWSER = {"chromium": "chromium", "chromedriver": "chromium-driver"}
 # What the Node baseline runs on; npm also brings the rules of accessibility.
 NODE = {"node": "nodejs", "npm": "npm"}
+# What the end-to-end test's collector is linked to.
+COLLECTOR = {"libpython3.11.so.1.0": "libpython3.11"}
 
 # Without the sbin folders, which Debian leaves out of a plain user's PATH, nginx would seem missing.
 PATH = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
@@ -47,6 +49,8 @@ def find(program):
             if shutil.which(python) and subprocess.run([python, "-m", "pip", "--version"], **quiet).returncode == 0:
                 return python
         return None
+    if ".so." in program:
+        return next(glob.iglob(f"/usr/lib/*-linux-gnu/{program}"), None)
     return shutil.which(program, path=PATH)
 
 

@@ -11,8 +11,10 @@ from .say import Trouble
 # Settings of the programs that a person may give to `make up`, by environment or on its command line.
 # Addresses, secrets and ports are not among them: those the stack sets itself.
 PASSED_NAMES = {"APP_ENV", "CACHE_ACTIVE", "CONTENT_MAX_CHARACTERS", "DATABASE_MAX_CONNECTIONS", "RATE_LIMITER", "RUST_BACKTRACE"}
-PASSED_PREFIXES = ("API_", "HF_", "LLM_", "LOG_", "RATE_LIMIT_", "TIMELINE_", "WORKER_")
-OWN_NAMES = {"API_HOST", "API_PORT", "WORKER_HOST", "WORKER_PORT", "LLM_HOST", "LLM_PORT", "LLM_URL", "LLM_TEST_MODEL"}
+PASSED_PREFIXES = ("API_", "HF_", "LLM_", "LOG_", "OTEL_", "RATE_LIMIT_", "TIMELINE_", "WORKER_")
+# One service name would be that of all three programs.
+OWN_NAMES = {"API_HOST", "API_PORT", "WORKER_HOST", "WORKER_PORT", "LLM_HOST", "LLM_PORT", "LLM_URL", "LLM_TEST_MODEL",
+             "OTEL_SERVICE_NAME"}
 # What the API and the workers are told about the language model, which may be another server than llm-service.
 LLM_CLIENT_NAMES = ("LLM_API_", "LLM_BACKEND", "LLM_SHARE_SECONDS", "LLM_TIMEOUT_SECONDS", "LLM_URL")
 

@@ -155,7 +155,8 @@ struct Fields {
 impl Fields {
     /// Makes room for a value, in place of an earlier one of the same name.
     fn begin(&mut self, name: &'static str) -> bool {
-        if OWN.contains(&name) {
+        // What begins so is said to the traces.
+        if OWN.contains(&name) || name.starts_with("otel.") {
             return false;
         }
         self.remove(name);

@@ -1,4 +1,4 @@
-//! What the three programs share about being watched: log set-up, the metrics registry and the shutdown signal.
+//! What the three programs share about being watched: log set-up, traces, the metrics registry and the shutdown signal.
 //!
 //! The HTTP side (request ids, one log line per request, HTTP metrics) lives in [`http`], behind the feature
 //! `actix`, so that nothing here forces a web framework on a program without a listener.
@@ -10,13 +10,15 @@ pub mod http;
 mod log;
 #[cfg(feature = "testing")]
 pub mod options;
+pub mod trace;
 
-pub use log::{LogConfig, LogFormat, Logs, init};
+pub use log::{LogConfig, LogFormat, Logs, init, init_with_traces};
+pub use trace::TraceConfig;
 
 use prometheus::Registry;
 
 /// A new metrics registry that already exports the process collector (`process_*`: CPU seconds, resident
-/// bytes, open files). One per program; tests make one per server, so that they do not see each other.
+/// bytes, open files) and, where traces are on, `trace_spans_total`. One per program; tests make one per server, so that they do not see each other.
 ///
 /// # Errors
 /// When the collector cannot be registered.
@@ -25,6 +27,9 @@ pub fn metrics_registry() -> anyhow::Result<Registry> {
     registry.register(Box::new(
         prometheus::process_collector::ProcessCollector::for_self(),
     ))?;
+    if let Some(spans) = trace::spans_total() {
+        registry.register(Box::new(spans.clone()))?;
+    }
     Ok(registry)
 }
 

@@ -1,11 +1,16 @@
 //! Log set-up: bunyan JSON for machines (`bunyan.rs`), plain text for people.
 
 use anyhow::Context as _;
+use tracing::Subscriber;
 use tracing_subscriber::{
-    EnvFilter, filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    EnvFilter, Layer, filter::LevelFilter, layer::SubscriberExt as _, registry::LookupSpan,
+    util::SubscriberInitExt as _,
 };
 
-use crate::bunyan::{Bunyan, Lines};
+use crate::{
+    bunyan::{Bunyan, Lines},
+    trace::{self, TraceConfig, Traces},
+};
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -29,13 +34,19 @@ pub struct LogConfig {
     pub log_format: LogFormat,
 }
 
-/// The log of a running program. Dropped, it writes what has not been written yet: keep it until the end of `main`.
+/// The log of a running program, and its traces. Dropped, it writes and sends what has not been: keep it until the end of
+/// `main`.
 #[must_use = "what was logged last is written when this is dropped"]
-pub struct Logs(Option<Lines>);
+pub struct Logs {
+    lines: Option<Lines>,
+    traces: Option<Traces>,
+}
 
 impl Drop for Logs {
     fn drop(&mut self) {
-        if let Some(lines) = &self.0 {
+        // Traces first: that some cannot be sent is still to be logged.
+        drop(self.traces.take());
+        if let Some(lines) = &self.lines {
             lines.flush();
         }
     }
@@ -48,21 +59,61 @@ impl Drop for Logs {
 /// When `LOG_LEVEL` cannot be read as a filter, or a subscriber is already installed.
 pub fn init(service: &'static str, config: &LogConfig) -> anyhow::Result<Logs> {
     let filter = filter(&config.log_level)?;
-    let registry = tracing_subscriber::registry().with(filter);
-    match config.log_format {
+    let (words, lines) = words(service, config)?;
+    // One filter for everything: with none of its own, a layer costs a span or an event the least.
+    let installed = tracing_subscriber::registry()
+        .with(filter)
+        .with(words)
+        .try_init();
+    installed.context("logging is already set up")?;
+    Ok(Logs {
+        lines,
+        traces: None,
+    })
+}
+
+/// The same for a program that makes traces, if `traces` says where to.
+///
+/// # Errors
+/// As [`init`], or when an option of the traces is wrong.
+pub fn init_with_traces(
+    service: &'static str,
+    config: &LogConfig,
+    traces: &TraceConfig,
+) -> anyhow::Result<Logs> {
+    let Some((spans, traces)) = trace::start(service, traces)? else {
+        return init(service, config);
+    };
+    let filter = filter(&config.log_level)?;
+    let (words, lines) = words(service, config)?;
+    // What belongs to a trace and what is logged are decided apart.
+    let installed = tracing_subscriber::registry()
+        .with(spans)
+        .with(words.with_filter(filter))
+        .try_init();
+    installed.context("logging is already set up")?;
+    Ok(Logs {
+        lines,
+        traces: Some(traces),
+    })
+}
+
+/// What writes the log, and the lines that it gathers.
+fn words<S>(
+    service: &'static str,
+    config: &LogConfig,
+) -> anyhow::Result<(Box<dyn Layer<S> + Send + Sync>, Option<Lines>)>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    Ok(match config.log_format {
         LogFormat::Json => {
             let lines = Lines::to_stdout().context("no thread for the log")?;
-            let installed = registry
-                .with(Bunyan::new(service, lines.clone()))
-                .try_init();
-            installed.map(|()| Logs(Some(lines)))
+            let layer = Bunyan::new(service, lines.clone());
+            (layer.boxed(), Some(lines))
         }
-        LogFormat::Pretty => registry
-            .with(tracing_subscriber::fmt::layer())
-            .try_init()
-            .map(|()| Logs(None)),
-    }
-    .context("logging is already set up")
+        LogFormat::Pretty => (tracing_subscriber::fmt::layer().boxed(), None),
+    })
 }
 
 /// Reads `LOG_LEVEL`.

@@ -4,7 +4,7 @@ use std::{ffi::OsString, net::IpAddr};
 
 use clap::{Args, Parser, Subcommand};
 use domain::config::{CacheConfig, DatabaseConfig, LlmConfig, RedisConfig, TimelineConfig};
-use telemetry::LogConfig;
+use telemetry::{LogConfig, TraceConfig};
 
 /// Linnet's worker: takes every post to the language model and its verdict back into the database.
 ///
@@ -94,6 +94,9 @@ pub struct ServeConfig {
     /// Logs.
     #[command(flatten)]
     pub log: LogConfig,
+    /// Traces.
+    #[command(flatten)]
+    pub traces: TraceConfig,
 }
 
 /// The options of `revive`.

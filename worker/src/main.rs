@@ -26,7 +26,8 @@ async fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(config) => {
-            let _logs = telemetry::init("worker", &quieter(&config.log))?;
+            let log = quieter(&config.log);
+            let _logs = telemetry::init_with_traces("worker", &log, &config.traces)?;
             Worker::build(&config)?
                 .run_until(telemetry::shutdown_signal())
                 .await

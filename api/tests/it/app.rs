@@ -20,7 +20,7 @@ use domain::{
 };
 use serde_json::json;
 use sqlx::PgPool;
-use telemetry::{LogConfig, LogFormat};
+use telemetry::{LogConfig, LogFormat, TraceConfig};
 use tokio::sync::oneshot;
 
 use crate::client::{Client, http};
@@ -56,6 +56,7 @@ async fn hint(worker: &Ctx, post: i64) -> AnalyzePost {
         post_id: PostId(post),
         revision: revision.await.expect("a post"),
         request_id: "test".into(),
+        traceparent: None,
     }
 }
 
@@ -137,6 +138,7 @@ impl TestApp {
                 log_level: "off".into(),
                 log_format: LogFormat::Json,
             },
+            traces: TraceConfig::default(),
         };
         change(&mut config);
         Self {

@@ -320,7 +320,7 @@ async fn version(redis: &Redis, clock: Clock) -> Result<u64, RedisDown> {
 }
 
 fn versions(redis: Redis, clock: Clock) -> Batch<(), Result<u64, RedisDown>> {
-    Batch::new(usize::MAX, move |readers: Vec<()>| {
+    Batch::new("feed.version", usize::MAX, move |readers: Vec<()>| {
         let redis = redis.clone();
         async move {
             let answer = version(&redis, clock).await;

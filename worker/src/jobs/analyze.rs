@@ -16,6 +16,7 @@ use domain::{
     llm::{Llm, LlmError},
 };
 use prometheus::{Histogram, HistogramOpts, IntCounterVec, Opts, Registry};
+use telemetry::trace;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, Span, field::Empty};
@@ -143,13 +144,7 @@ impl Analyzer {
         let Ok(place) = Arc::clone(&self.places).acquire_owned().await else {
             return;
         };
-        let span = tracing::info_span!(
-            "analyze",
-            post.id = job.post_id.0,
-            revision = job.revision,
-            request_id = %job.request_id,
-            outcome = Empty,
-        );
+        let span = span_of(&job);
         let (analyzer, hint) = (Arc::clone(self), job.clone());
         let work = async move {
             let outcome = analyzer.see_to(&hint).await;
@@ -351,6 +346,25 @@ impl Analyzer {
         tracing::error!("the job panicked");
         self.metrics.queue.processed(Outcome::Error);
         let _the_lease_ends_anyway = self.fail(job, "the worker panicked on it").await;
+    }
+}
+
+/// The job's span: part of the trace of the request that wrote the text, whose id leads to it also when the hint was lost
+/// and the one that is offered again does not know it.
+fn span_of(job: &AnalyzePost) -> Span {
+    let make = || {
+        tracing::info_span!(
+            "analyze",
+            otel.kind = "consumer",
+            post.id = job.post_id.0,
+            revision = job.revision,
+            request_id = %job.request_id,
+            outcome = Empty,
+        )
+    };
+    match &job.traceparent {
+        Some(traceparent) => trace::resume(traceparent, make),
+        None => trace::begin(&job.request_id, make),
     }
 }
 

@@ -14,3 +14,4 @@ mod judging;
 mod outages;
 mod schedule;
 mod stopping;
+mod traces;

@@ -14,7 +14,7 @@ use domain::{
     users::User,
 };
 use secrecy::ExposeSecret as _;
-use telemetry::{LogConfig, LogFormat};
+use telemetry::{LogConfig, LogFormat, TraceConfig};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use worker::{
@@ -161,6 +161,7 @@ fn config(database: DatabaseConfig, redis: RedisConfig, llm: &FakeLlm) -> ServeC
             log_level: "info".into(),
             log_format: LogFormat::Pretty,
         },
+        traces: TraceConfig::default(),
     }
 }
 
