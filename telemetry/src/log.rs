@@ -1,11 +1,11 @@
-//! Log set-up: bunyan JSON for machines (`bunyan.rs`), plain text for people.
+//! Log set-up: bunyan JSON for machines (`bunyan.rs`), plain text for people, and the way to a long-term store (`store.rs`).
 
 use anyhow::Context as _;
 use tracing_subscriber::{
     EnvFilter, filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
-use crate::bunyan::{Bunyan, Lines};
+use crate::{bunyan::Bunyan, lines::Lines, store::Keep};
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -47,17 +47,30 @@ impl Drop for Logs {
 /// # Errors
 /// When `LOG_LEVEL` cannot be read as a filter, or a subscriber is already installed.
 pub fn init(service: &'static str, config: &LogConfig) -> anyhow::Result<Logs> {
+    init_storing(service, config, None)
+}
+
+/// The same, with records going to a long-term store as well, in whatever format the lines are.
+///
+/// # Errors
+/// As [`init`].
+pub fn init_storing(
+    service: &'static str,
+    config: &LogConfig,
+    store: Option<Keep>,
+) -> anyhow::Result<Logs> {
     let filter = filter(&config.log_level)?;
     let registry = tracing_subscriber::registry().with(filter);
     match config.log_format {
         LogFormat::Json => {
             let lines = Lines::to_stdout().context("no thread for the log")?;
             let installed = registry
-                .with(Bunyan::new(service, lines.clone()))
+                .with(Bunyan::new(service, Some(lines.clone()), store))
                 .try_init();
             installed.map(|()| Logs(Some(lines)))
         }
         LogFormat::Pretty => registry
+            .with(store.map(|store| Bunyan::new(service, None, Some(store))))
             .with(tracing_subscriber::fmt::layer())
             .try_init()
             .map(|()| Logs(None)),

@@ -20,7 +20,10 @@ use domain::{
 };
 use serde_json::json;
 use sqlx::PgPool;
-use telemetry::{LogConfig, LogFormat};
+use telemetry::{
+    LogConfig, LogFormat,
+    store::{LogStore, LogStoreConfig},
+};
 use tokio::sync::oneshot;
 
 use crate::client::{Client, http};
@@ -136,6 +139,11 @@ impl TestApp {
             log: LogConfig {
                 log_level: "off".into(),
                 log_format: LogFormat::Json,
+            },
+            log_store: LogStoreConfig {
+                log_store: LogStore::Off,
+                log_store_sample: 1.0,
+                log_store_days: 14,
             },
         };
         change(&mut config);
