@@ -41,7 +41,7 @@ BEGIN
     IF to_regclass('public.' || name) IS NOT NULL THEN
         RETURN;
     END IF;
-    -- "logr" in ASCII, and a number for each day is not needed.
+    -- "logr" in ASCII, and what is done.
     PERFORM pg_advisory_xact_lock(1819240306, 0);
     IF to_regclass('public.' || name) IS NOT NULL THEN
         RETURN;
@@ -65,7 +65,7 @@ BEGIN
     IF keep_days IS NULL OR keep_days < 1 THEN
         RAISE invalid_parameter_value USING MESSAGE = 'log records are kept for a day at least';
     END IF;
-    IF NOT pg_try_advisory_xact_lock(1819240306, 0) THEN
+    IF NOT pg_try_advisory_xact_lock(1819240306, 1) THEN
         RETURN NULL;
     END IF;
     SELECT min(to_date(right(relname, 8), 'YYYYMMDD')) INTO oldest

@@ -288,17 +288,22 @@ async fn nothing_is_stored_unless_it_is_asked_for() {
 
 /// Puts a record into the store. `ago` is an interval; `more` further fields, the columns' among them.
 async fn store(database: &DatabaseConfig, ago: &str, level: i16, more: Value) {
+    let sql = pool(database).await;
+    sqlx::query("SELECT log_records_make_day((now() - $1::interval)::date)")
+        .bind(ago)
+        .execute(&sql)
+        .await
+        .unwrap();
     sqlx::query(
-        "WITH r AS (SELECT now() - $1::interval AS time), made AS (SELECT log_records_make_day(time::date) FROM r)
-         INSERT INTO log_records (time, level, service, request_id, route, status, record)
+        "INSERT INTO log_records (time, level, service, request_id, route, status, record)
          SELECT time, $2, coalesce($3->>'name', 'api'), $3->>'request_id', $3->>'http.route', ($3->>'http.status')::smallint,
                 (jsonb_build_object('v', 0, 'name', 'api', 'time', time, 'level', $2) || $3)::json
-         FROM r, (SELECT count(*) FROM made) x",
+         FROM (SELECT now() - $1::interval AS time) r",
     )
     .bind(ago)
     .bind(level)
     .bind(more)
-    .execute(&pool(database).await)
+    .execute(&sql)
     .await
     .unwrap();
 }

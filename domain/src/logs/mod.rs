@@ -280,10 +280,11 @@ fn code_of(error: &sqlx::Error) -> Option<String> {
     Some(code.into_owned())
 }
 
-/// Whether PostgreSQL does not take these very rows (classes 22 and 23, and the size of a row), whenever they come.
-/// Everything else passes: it comes back, or somebody runs the migrations.
+/// Whether PostgreSQL does not take these very rows, whenever they come: classes 22 (data), 23 (constraints) and 54
+/// (limits, such as that of an index' entry). Everything else passes: it comes back, or somebody runs the migrations.
 fn is_refusal(error: &sqlx::Error) -> bool {
-    code_of(error).is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+    let classes = ["22", "23", "54"];
+    code_of(error).is_some_and(|code| classes.iter().any(|class| code.starts_with(class)))
 }
 
 /// A connection, and what is known of the database behind it.
