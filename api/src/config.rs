@@ -9,7 +9,9 @@ use domain::{
     config::{CacheConfig, DatabaseConfig, LlmConfig, PostsConfig, RedisConfig},
     rate_limits::RateLimitConfig,
 };
-use telemetry::{LogConfig, TraceConfig};
+use telemetry::{LogConfig, TraceConfig, store::LogStoreConfig};
+
+use crate::logs::{self, LogsConfig};
 
 /// Linnet's HTTP API. Start as many replicas as you like: they share PostgreSQL and Redis and keep nothing to
 /// themselves.
@@ -35,6 +37,9 @@ pub enum Command {
     /// doing it once, and it may be cut short and repeated at any time.
     #[command(after_long_help = REANALYZE_EXAMPLES)]
     Reanalyze(ReanalyzeConfig),
+    /// Read the long-term log: what the replicas and workers logged with LOG_STORE=postgres, the oldest first.
+    #[command(after_long_help = logs::EXAMPLES)]
+    Logs(LogsConfig),
     /// Print the OpenAPI document.
     Openapi,
     /// Ask a running replica whether it is ready; exit status 0 means yes.
@@ -92,6 +97,9 @@ pub struct ServeConfig {
     /// Traces.
     #[command(flatten)]
     pub traces: TraceConfig,
+    /// The long-term log.
+    #[command(flatten)]
+    pub log_store: LogStoreConfig,
 }
 
 /// The options of `migrate`. Its role must be allowed to change the schema; that of `serve` need not be.

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use api::{
     config::{Cli, Command, HealthcheckConfig, ReanalyzeConfig},
-    openapi,
+    logs, openapi,
     startup::Application,
 };
 use clap::Parser as _;
@@ -40,8 +40,15 @@ async fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(config) => {
-            let _logs = telemetry::init_with_traces("api", &config.log, &config.traces)?;
-            Application::build(&config)?.run_until_stopped().await
+            let (keep, buffer) = config.log_store.buffer()?.unzip();
+            let _logs = telemetry::init_serving("api", &config.log, &config.traces, keep)?;
+            let application = Application::build(&config)?;
+            let storing = application.store_log(buffer, &config)?;
+            let outcome = application.run_until_stopped().await;
+            if let Some(storing) = storing {
+                storing.finish().await;
+            }
+            outcome
         }
         Command::Migrate(config) => {
             let _logs = telemetry::init("api-migrate", &config.log)?;
@@ -51,6 +58,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             ))
         }
         Command::Reanalyze(config) => reanalyze(&config).await,
+        // Without a log of its own, which would stand among what is read.
+        Command::Logs(config) => logs::run(&config).await,
         Command::Openapi => answer(&openapi::document().to_pretty_json()?),
         Command::Healthcheck(config) => healthcheck(&config).await,
     }

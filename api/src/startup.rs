@@ -11,9 +11,13 @@ use actix_web::{
     web::{self, Data, PathConfig, PayloadConfig, QueryConfig},
 };
 use anyhow::Context as _;
-use domain::{Ctx, auth::Tokens, llm::Llm, rate_limits::RateLimiter};
+use domain::{Ctx, auth::Tokens, llm::Llm, logs, rate_limits::RateLimiter};
+use prometheus::Registry;
 use socket2::SockRef;
-use telemetry::http::{Watch, metrics};
+use telemetry::{
+    http::{Watch, metrics},
+    store::{Buffer, Writing},
+};
 use utoipa_actix_web::AppExt as _;
 use utoipa_swagger_ui::SwaggerUi;
 
@@ -49,6 +53,7 @@ pub struct Application {
     address: SocketAddr,
     ctx: Ctx,
     live: Arc<Hub>,
+    registry: Registry,
 }
 
 impl Application {
@@ -81,7 +86,7 @@ impl Application {
             ctx: ctx.clone(),
         };
         let watch = Watch::new(&registry, &UNMEASURED)?;
-        let registry = Data::new(registry);
+        let exported = Data::new(registry.clone());
         let document = openapi::document();
         let known = Data::new(Known::new(&document));
         let server = HttpServer::new(move || {
@@ -101,7 +106,7 @@ impl Application {
                 .into_app()
                 .app_data(state)
                 .app_data(known.clone())
-                .app_data(registry.clone())
+                .app_data(exported.clone())
                 .app_data(PayloadConfig::new(MAX_BODY))
                 .app_data(PathConfig::default().error_handler(|_, _| {
                     Problem::new(StatusCode::NOT_FOUND, "an id is a whole number").into()
@@ -153,6 +158,7 @@ impl Application {
             address,
             ctx,
             live,
+            registry,
         })
     }
 
@@ -160,6 +166,29 @@ impl Application {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Has the log stored from now on, if there is something to store; its metrics are this replica's.
+    ///
+    /// # Errors
+    /// When that cannot be set up.
+    pub fn store_log(
+        &self,
+        buffer: Option<Buffer>,
+        config: &ServeConfig,
+    ) -> anyhow::Result<Option<Writing>> {
+        let Some(buffer) = buffer else {
+            return Ok(None);
+        };
+        let writer = logs::Writer::new(
+            &config.database,
+            config.log_store.log_store_days,
+            buffer.dropped(),
+            &self.registry,
+        )?;
+        Ok(Some(
+            buffer.hand_to(move |lines, stop| writer.run(lines, stop))?,
+        ))
     }
 
     /// Serves until SIGTERM or SIGINT, then lets requests under way finish.

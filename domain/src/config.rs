@@ -18,6 +18,9 @@ pub struct DatabaseConfig {
     /// The most connections this process opens. Mind that replicas × this stays below PostgreSQL's own limit.
     #[arg(long, env, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=500))]
     pub database_max_connections: u32,
+    /// Statements that take so many milliseconds are named in the log as warnings, without their values; 0: none.
+    #[arg(long, env, default_value_t = 250)]
+    pub log_slow_query_ms: u64,
 }
 
 impl DatabaseConfig {

@@ -42,16 +42,25 @@ pub fn pool(config: &DatabaseConfig) -> anyhow::Result<PgPool> {
         .connect_lazy_with(options))
 }
 
-fn options(config: &DatabaseConfig) -> anyhow::Result<PgConnectOptions> {
+/// How to connect, without limits to how long a statement may take.
+///
+/// # Errors
+/// When `DATABASE_URL` is not an address of PostgreSQL.
+pub(crate) fn options(config: &DatabaseConfig) -> anyhow::Result<PgConnectOptions> {
     const WRONG: &str =
         "DATABASE_URL is not an address of PostgreSQL (postgres://user:password@host/database)";
     let url = config.database_url.expose_secret();
     // sqlx takes any scheme for its own.
     let scheme = url.split_once("://").map(|(scheme, _)| scheme);
     anyhow::ensure!(matches!(scheme, Some("postgres" | "postgresql")), WRONG);
+    // The statement stands in the log as it is in the source, with $1 for a value.
+    let slow = match config.log_slow_query_ms {
+        0 => Duration::MAX,
+        slow => Duration::from_millis(slow),
+    };
     Ok(PgConnectOptions::from_str(url)
         .context(WRONG)?
-        .log_slow_statements(log::LevelFilter::Warn, Duration::from_secs(1)))
+        .log_slow_statements(log::LevelFilter::Warn, slow))
 }
 
 /// Runs the migrations that have not run yet; says how many there are in all.

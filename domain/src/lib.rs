@@ -24,6 +24,7 @@
 //! | [`auth`] | passwords, tokens, sessions |
 //! | [`live`] | events for whoever is looking |
 //! | [`timelines`] | home: what those write whom one follows |
+//! | [`logs`] | the programs' log records, stored for long and read again |
 //!
 //! Around them: `batch` (calls that share a round trip); [`error`], [`ids`], [`page`], [`clock`], [`config`]; [`db`] and [`redis`] (connections), [`cache`]
 //! (what caches count), [`jobs`] (hints for the workers), [`rate_limits`], [`llm`] (the client of the language
@@ -46,6 +47,7 @@ pub mod jobs;
 pub mod likes;
 pub mod live;
 pub mod llm;
+pub mod logs;
 pub mod notifications;
 pub mod page;
 pub mod posts;

@@ -9,6 +9,7 @@
 
 pub mod llm;
 pub mod posts;
+pub mod proxy;
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -223,6 +224,7 @@ pub async fn database() -> DatabaseConfig {
     let config = |name: &str| DatabaseConfig {
         database_url: url(name).into(),
         database_max_connections: 8,
+        log_slow_query_ms: 250,
     };
     let execute = async |sql: String| {
         let start = Instant::now();

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
 
 fn serve(cli: &Cli) -> anyhow::Result<()> {
     cli.config.models()?;
-    let _logs = telemetry::init_with_traces("llm-service", &quiet_engine(&cli.log), &cli.traces)?;
+    let _logs = telemetry::init_serving("llm-service", &quiet_engine(&cli.log), &cli.traces, None)?;
     let runtime = runtime()?;
     let outcome =
         runtime.block_on(async { Application::build(&cli.config)?.run_until_stopped().await });

@@ -1,18 +1,21 @@
 //! What the three programs share about being watched: log set-up, traces, the metrics registry and the shutdown signal.
 //!
 //! The HTTP side (request ids, one log line per request, HTTP metrics) lives in [`http`], behind the feature
-//! `actix`, so that nothing here forces a web framework on a program without a listener.
+//! `actix`, so that nothing here forces a web framework on a program without a listener. What of the log goes to a
+//! long-term store, and how it gets to whoever writes it there without anybody waiting, is in [`store`].
 //! What is measured is not decided here: each metric is declared beside the code that moves it.
 
 mod bunyan;
 #[cfg(feature = "actix")]
 pub mod http;
+mod lines;
 mod log;
 #[cfg(feature = "testing")]
 pub mod options;
+pub mod store;
 pub mod trace;
 
-pub use log::{LogConfig, LogFormat, Logs, init, init_with_traces};
+pub use log::{LogConfig, LogFormat, Logs, init, init_serving};
 pub use trace::TraceConfig;
 
 use prometheus::Registry;

@@ -1,4 +1,4 @@
-//! Log set-up: bunyan JSON for machines (`bunyan.rs`), plain text for people.
+//! Log set-up: bunyan JSON for machines (`bunyan.rs`), plain text for people, and the way to a long-term store (`store.rs`).
 
 use anyhow::Context as _;
 use tracing::Subscriber;
@@ -8,7 +8,9 @@ use tracing_subscriber::{
 };
 
 use crate::{
-    bunyan::{Bunyan, Lines},
+    bunyan::Bunyan,
+    lines::Lines,
+    store::Keep,
     trace::{self, TraceConfig, Traces},
 };
 
@@ -58,50 +60,48 @@ impl Drop for Logs {
 /// # Errors
 /// When `LOG_LEVEL` cannot be read as a filter, or a subscriber is already installed.
 pub fn init(service: &'static str, config: &LogConfig) -> anyhow::Result<Logs> {
-    let filter = filter(&config.log_level)?;
-    let (words, lines) = words(service, config)?;
-    // One filter for everything: with none of its own, a layer costs a span or an event the least.
-    let installed = tracing_subscriber::registry()
-        .with(filter)
-        .with(words)
-        .try_init();
-    installed.context("logging is already set up")?;
-    Ok(Logs {
-        lines,
-        traces: None,
-    })
+    init_serving(service, config, &TraceConfig::default(), None)
 }
 
-/// The same for a program that makes traces, if `traces` says where to.
+/// The same for a program that serves: it makes traces, if `traces` says where to, and records go to a long-term store as
+/// well, if there is one, in whatever format the lines are.
 ///
 /// # Errors
 /// As [`init`], or when an option of the traces is wrong.
-pub fn init_with_traces(
+pub fn init_serving(
     service: &'static str,
     config: &LogConfig,
     traces: &TraceConfig,
+    store: Option<Keep>,
 ) -> anyhow::Result<Logs> {
-    let Some((spans, traces)) = trace::start(service, traces)? else {
-        return init(service, config);
-    };
     let filter = filter(&config.log_level)?;
-    let (words, lines) = words(service, config)?;
-    // What belongs to a trace and what is logged are decided apart.
-    let installed = tracing_subscriber::registry()
-        .with(spans)
-        .with(words.with_filter(filter))
-        .try_init();
+    let registry = tracing_subscriber::registry();
+    let (installed, lines, traces) = match trace::start(service, traces)? {
+        // One filter for everything: with none of its own, a layer costs a span or an event the least.
+        None => {
+            let (words, lines) = words(service, config, store)?;
+            (registry.with(filter).with(words).try_init(), lines, None)
+        }
+        // What belongs to a trace and what is logged are decided apart.
+        Some((spans, traces)) => {
+            let (words, lines) = words(service, config, store)?;
+            let words = words.with_filter(filter);
+            (
+                registry.with(spans).with(words).try_init(),
+                lines,
+                Some(traces),
+            )
+        }
+    };
     installed.context("logging is already set up")?;
-    Ok(Logs {
-        lines,
-        traces: Some(traces),
-    })
+    Ok(Logs { lines, traces })
 }
 
-/// What writes the log, and the lines that it gathers.
+/// What writes the log and gives it to the store, and the lines that it gathers.
 fn words<S>(
     service: &'static str,
     config: &LogConfig,
+    store: Option<Keep>,
 ) -> anyhow::Result<(Box<dyn Layer<S> + Send + Sync>, Option<Lines>)>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -109,10 +109,14 @@ where
     Ok(match config.log_format {
         LogFormat::Json => {
             let lines = Lines::to_stdout().context("no thread for the log")?;
-            let layer = Bunyan::new(service, lines.clone());
+            let layer = Bunyan::new(service, Some(lines.clone()), store);
             (layer.boxed(), Some(lines))
         }
-        LogFormat::Pretty => (tracing_subscriber::fmt::layer().boxed(), None),
+        LogFormat::Pretty => {
+            let stored = store.map(|store| Bunyan::new(service, None, Some(store)));
+            let layer = stored.and_then(tracing_subscriber::fmt::layer());
+            (layer.boxed(), None)
+        }
     })
 }
 

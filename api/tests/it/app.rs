@@ -20,7 +20,10 @@ use domain::{
 };
 use serde_json::json;
 use sqlx::PgPool;
-use telemetry::{LogConfig, LogFormat, TraceConfig};
+use telemetry::{
+    LogConfig, LogFormat, TraceConfig,
+    store::{LogStore, LogStoreConfig},
+};
 use tokio::sync::oneshot;
 
 use crate::client::{Client, http};
@@ -139,6 +142,11 @@ impl TestApp {
                 log_format: LogFormat::Json,
             },
             traces: TraceConfig::default(),
+            log_store: LogStoreConfig {
+                log_store: LogStore::Off,
+                log_store_sample: 1.0,
+                log_store_days: 14,
+            },
         };
         change(&mut config);
         Self {

@@ -20,6 +20,7 @@ mod llm_openai;
 mod llm_openai_faults;
 mod llm_openai_server;
 mod llm_shared;
+mod logs;
 mod notifications;
 mod people;
 mod profiles;

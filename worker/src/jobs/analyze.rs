@@ -24,6 +24,7 @@ use tracing::{Instrument as _, Span, field::Empty};
 use crate::{
     jobs::{JobMetrics, Outcome, QueueMetrics},
     outage::Outage,
+    slow::SlowJobs,
 };
 
 /// How long a hint is held while something is away; then it goes back to the end of the queue, so that no job
@@ -85,6 +86,8 @@ pub struct Settings {
     pub concurrency: u16,
     /// How long a claim lasts unless renewed.
     pub lease: Duration,
+    /// Which jobs are named in the log.
+    pub slow: SlowJobs,
 }
 
 /// The way to make an [`Analyzer`] stop.
@@ -174,7 +177,9 @@ impl Analyzer {
             } else {
                 let started = Instant::now();
                 let attempt = self.attempt(job).await;
-                self.metrics.queue.ran(started.elapsed());
+                let took = started.elapsed();
+                self.metrics.queue.ran(took);
+                self.settings.slow.note(ANALYZE, took);
                 match attempt {
                     Ok(outcome) => return outcome,
                     Err(pause) => pause,

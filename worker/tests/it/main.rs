@@ -11,6 +11,7 @@ mod stack;
 mod backlog;
 mod fanout;
 mod judging;
+mod logs;
 mod outages;
 mod schedule;
 mod stopping;
