@@ -1,7 +1,7 @@
 # Linnet's commands. `make` alone lists them. What they do is in native/.
 
 .DEFAULT_GOAL := help
-.PHONY: help up scale restart status logs down clean test k6 compare growth seed queries python
+.PHONY: help up scale restart status logs down clean test k6 compare growth seed dashboards queries python
 # Steps depend on each other and print as they go; -j would mix them.
 .NOTPARALLEL:
 
@@ -54,6 +54,9 @@ growth: python ## Linnet with 10⁴ … 10⁷ posts and 1 … 8 replicas: tables
 
 seed: python ## fill the running stack's database with people and posts: make seed POSTS=1000000 (PEOPLE=20000)
 	@loadtest/measure seed --posts $(or $(POSTS),100000) --people $(or $(PEOPLE),20000) $(ARGS)
+
+dashboards: python ## after a change in grafana/source: make Grafana's dashboards and Prometheus' pages anew
+	@native/linnet dashboards
 
 queries: python ## after a change of SQL or of a migration: describe the queries anew in .sqlx
 	@native/linnet queries

@@ -1,5 +1,6 @@
 """The private PostgreSQL cluster: made once, then its roles, its database and the migrations."""
 
+import hashlib
 import os
 import pwd
 import subprocess
@@ -7,8 +8,9 @@ from pathlib import Path
 
 from . import packages
 from .layout import NATIVE, write_atomically
-from .render import fill, settings_for
+from .render import settings_for
 from .say import Trouble, run, step
+from .templates import fill
 
 # The owner changes tables and is used by `api migrate` only. The programs work as linnet_app, which can
 # read and write rows and nothing else: a fault in one of them cannot drop a table.
@@ -19,9 +21,15 @@ ALTER ROLE linnet_owner LOGIN PASSWORD '{owner}';
 ALTER ROLE linnet_app LOGIN PASSWORD '{app}';
 -- A transaction that its program has forgotten would hold its locks for ever.
 ALTER ROLE linnet_app SET idle_in_transaction_session_timeout = '60s';
+SELECT 'CREATE ROLE linnet_monitor' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'linnet_monitor') \\gexec
+-- The exporter's: it may see what the server counts, and no row of a table.
+ALTER ROLE linnet_monitor LOGIN PASSWORD '{monitor}' CONNECTION LIMIT 5;
+ALTER ROLE linnet_monitor SET default_transaction_read_only = on;
+ALTER ROLE linnet_monitor SET statement_timeout = '4s';
+GRANT pg_monitor TO linnet_monitor;
 SELECT 'CREATE DATABASE linnet OWNER linnet_owner' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'linnet') \\gexec
 REVOKE ALL ON DATABASE linnet FROM PUBLIC;
-GRANT CONNECT ON DATABASE linnet TO linnet_app;
+GRANT CONNECT ON DATABASE linnet TO linnet_app, linnet_monitor;
 \\connect linnet
 GRANT USAGE ON SCHEMA public TO linnet_app;
 -- Holds for every table that a later migration makes.
@@ -105,14 +113,20 @@ def answers(layout):
                            "-p", str(layout.postgres_port)]).returncode == 0
 
 
-def provision(layout):
-    """Roles, database and rights. The same words do for a new cluster and for one that has them."""
+def provision(layout, forced):
+    """Roles, database and rights. The same words do for a new cluster and for one that has them; they are said when
+    `forced`, or when an earlier version said others."""
+    words = hashlib.sha256(ROLES.encode()).hexdigest()
+    if not forced and layout.settings.get("provisioned") == words:
+        return
     secrets = layout.secrets()
     environment = {**_plain(), "PGPASSWORD": secrets["superuser"], "PGHOST": "127.0.0.1",
                    "PGPORT": str(layout.postgres_port), "PGUSER": "postgres", "PGDATABASE": "postgres"}
     # By standard input, so that no password stands in a list of processes.
     run([f"{layout.settings['postgres_bin']}/psql", "-X", "-q", "-v", "ON_ERROR_STOP=1"],
         "setting up the database's roles", env=environment, input=ROLES.format(**secrets))
+    layout.settings["provisioned"] = words
+    layout.save()
 
 
 def migrate(layout):

@@ -20,6 +20,12 @@ RUN = {
     "nginx": "nginx-light",
     "supervisord": "supervisor",
     "prometheus": "prometheus",
+    "prometheus-alertmanager": "prometheus-alertmanager",
+    "amtool": "prometheus-alertmanager",
+    "prometheus-node-exporter": "prometheus-node-exporter",
+    "prometheus-redis-exporter": "prometheus-redis-exporter",
+    "prometheus-postgres-exporter": "prometheus-postgres-exporter",
+    "prometheus-nginx-exporter": "prometheus-nginx-exporter",
 }
 # aws-lc-sys, ring and onig_sys compile C; pkg-config looks for libraries on their behalf.
 BUILD = {"cc": "build-essential", "pkg-config": "pkg-config"}
@@ -34,7 +40,8 @@ COLLECTOR = {"libpython3.11.so.1.0": "libpython3.11"}
 
 # Without the sbin folders, which Debian leaves out of a plain user's PATH, nginx would seem missing.
 PATH = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
-SERVICES = ["postgresql", "redis-server", "nginx", "supervisor", "prometheus"]
+SERVICES = ["postgresql", "redis-server", "nginx", "supervisor", "prometheus", "prometheus-alertmanager",
+            "prometheus-node-exporter", "prometheus-redis-exporter", "prometheus-postgres-exporter", "prometheus-nginx-exporter"]
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 
@@ -112,7 +119,7 @@ def _apt(prefix, packages):
         if placed:
             subprocess.run([*prefix, "rm", "-f", str(POLICY)], check=False)
     if os.path.isdir("/run/systemd/system"):
-        names = " ".join(name for name in SERVICES if any(name in package for package in packages))
+        names = " ".join(name for name in SERVICES if any(package.startswith(name) for package in packages))
         if names:
             note("Debian's own services of these packages were not started. To keep them from starting with the "
                  f"machine: systemctl disable {names}")

@@ -1,12 +1,10 @@
-"""Templates to configuration files. The same `${NAME}` form serves the container images, by envsubst."""
+"""The stack's configuration files, from their templates."""
 
 import os
-import re
-from pathlib import Path
 
-from . import packages
+from . import packages, watch
 from .layout import BINARIES, KINDS, NATIVE, ROOT, write_atomically
-from .say import Trouble
+from .templates import fill, quoted_environment
 
 # Settings of the programs that a person may give to `make up`, by environment or on its command line.
 # Addresses, secrets and ports are not among them: those the stack sets itself.
@@ -17,15 +15,6 @@ OWN_NAMES = {"API_HOST", "API_PORT", "WORKER_HOST", "WORKER_PORT", "LLM_HOST", "
              "OTEL_SERVICE_NAME"}
 # What the API and the workers are told about the language model, which may be another server than llm-service.
 LLM_CLIENT_NAMES = ("LLM_API_", "LLM_BACKEND", "LLM_SHARE_SECONDS", "LLM_TIMEOUT_SECONDS", "LLM_URL")
-
-
-def fill(template, values):
-    """Replaces `${NAME}`; a name that is not known is a fault in the template, not an empty string."""
-    def value(found):
-        if found[1] not in values:
-            raise Trouble(f"{template} uses ${{{found[1]}}}, which the stack does not know.")
-        return str(values[found[1]])
-    return re.sub(r"\$\{([A-Z_]+)\}", value, Path(template).read_text())
 
 
 def passed_settings():
@@ -47,18 +36,6 @@ def settings_for(layout, kind):
         if key is None or kind in whose[key]:
             chosen[name] = value
     return chosen
-
-
-def quoted_environment(values):
-    """NAME="value",… as supervisor reads it: it expands `%`, knows no escapes, and cuts at ` ;` and ` #`."""
-    parts = []
-    for name, value in sorted(values.items()):
-        quote = "'" if '"' in value else '"'
-        if quote in value or re.search(r"[\r\n]|\s[;#]", value):
-            raise Trouble(f"{name} has a value that supervisor's configuration cannot carry (a line break, both "
-                          "kinds of quotes, or a blank before ; or #). Give it a plainer value.")
-        parts.append(f"{name}={quote}{value.replace('%', '%%')}{quote}")
-    return ",".join(parts)
 
 
 def environment_of(layout, name):
@@ -106,7 +83,7 @@ def supervisor(layout, replicas):
         text += fill(NATIVE / "replica.conf.template", {
             "NAME": name, "COMMAND": command, "DATA": layout.data, "LOGS": layout.logs,
             "ENVIRONMENT": quoted_environment(environment_of(layout, name))})
-    return write_atomically(layout.conf / "supervisord.conf", text)
+    return write_atomically(layout.conf / "supervisord.conf", text + watch.programs(layout))
 
 
 def _llm_patience(layout):
@@ -127,6 +104,7 @@ def services(layout):
         "PUBLIC": f"127.0.0.1:{layout.port}", "INTERNAL": f"127.0.0.1:{layout.internal_port}",
         "STATUS": f"127.0.0.1:{layout.status_port}", "PROMETHEUS": f"127.0.0.1:{layout.prometheus_port}",
         "REDIS_PORT": layout.redis_port, "REDIS_PASSWORD": layout.secrets()["redis"], "DATA": layout.data,
+        "REDIS_MONITOR_PASSWORD": layout.secrets()["redis_monitor"], **watch.template_values(layout),
     }
     changed = set()
     for program, folder in (("nginx", ROOT / "nginx"), ("prometheus", ROOT / "prometheus")):
@@ -136,6 +114,9 @@ def services(layout):
             text = fill(source, values) if source.suffix == ".template" else source.read_text()
             if write_atomically(layout.conf / source.name.removesuffix(".template"), text):
                 changed.add(program)
+    if watch.copies(layout):
+        changed.add("prometheus")
+    watch.provisioning(layout)
     if write_atomically(layout.conf / "redis.conf", fill(NATIVE / "redis.conf.template", values)):
         changed.add("redis")
     return changed

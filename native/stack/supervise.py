@@ -117,6 +117,10 @@ class Supervisor:
         for name in names:
             self._unless(ALREADY_STARTED, self.rpc.startProcess, name, False)
 
+    def signal(self, name, which):
+        """Sends a signal to a program, if it runs."""
+        self._unless(NOT_RUNNING, self.rpc.signalProcess, name, which)
+
     def stop(self, names):
         """Stops programs together and returns when all have ended. Each has the time its stopwaitsecs gives it."""
         names = list(names)
