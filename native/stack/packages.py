@@ -40,8 +40,8 @@ COLLECTOR = {"libpython3.11.so.1.0": "libpython3.11"}
 
 # Without the sbin folders, which Debian leaves out of a plain user's PATH, nginx would seem missing.
 PATH = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
-SERVICES = ["postgresql", "redis-server", "nginx", "supervisor", "prometheus", "prometheus-alertmanager",
-            "prometheus-node-exporter", "prometheus-redis-exporter", "prometheus-postgres-exporter", "prometheus-nginx-exporter"]
+# Every package of RUN brings a service, and only one has another name.
+SERVICES = {package: package for package in RUN.values()} | {"nginx-light": "nginx"}
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 
@@ -119,7 +119,7 @@ def _apt(prefix, packages):
         if placed:
             subprocess.run([*prefix, "rm", "-f", str(POLICY)], check=False)
     if os.path.isdir("/run/systemd/system"):
-        names = " ".join(name for name in SERVICES if any(package.startswith(name) for package in packages))
+        names = " ".join(SERVICES[package] for package in packages if package in SERVICES)
         if names:
             note("Debian's own services of these packages were not started. To keep them from starting with the "
                  f"machine: systemctl disable {names}")

@@ -14,7 +14,7 @@ use std::{
 
 use e2e::{
     Person, Stack,
-    browser::{Browser, DARK, DESK, SOON},
+    browser::{Browser, DARK, DESK, Look, SOON},
     eventually, json_of,
 };
 use reqwest::{Method, Url};
@@ -22,6 +22,10 @@ use serde_json::{Value, json};
 
 /// Long enough for a verdict on a busy machine with two cores.
 const VERDICT: Duration = Duration::from_secs(120);
+/// A window that still has two charts beside each other.
+const WINDOW: Look = Look { width: 960, ..DESK };
+/// The same at night.
+const NIGHT: Look = Look { width: 960, ..DARK };
 /// How often Prometheus looks.
 const SCRAPE: Duration = Duration::from_secs(5);
 /// Until everything has been seen twice, on a busy machine.
@@ -288,6 +292,7 @@ async fn what_is_asked_for_is_exported_and_what_we_export_is_shown() {
                 .map(|metric| (metric, format!("the alert {}", rule["name"]))),
         );
     }
+    let mut said = String::new();
     eventually(
         "everything that is asked for is there",
         PATIENCE,
@@ -299,8 +304,10 @@ async fn what_is_asked_for_is_exported_and_what_we_export_is_shown() {
                     !there.contains(*metric) && !NOT_HERE.iter().any(|(name, _)| name == metric)
                 })
                 .collect();
-            if !missing.is_empty() {
-                eprintln!("not exported by anybody: {missing:?}");
+            let words = format!("not exported by anybody: {missing:?}");
+            if words != said {
+                eprintln!("{words}");
+                said = words;
             }
             missing.is_empty()
         },
@@ -425,7 +432,7 @@ async fn every_part_of_the_stack_is_scraped() {
 async fn without_grafana_the_same_is_seen_on_prometheus_own_pages() {
     let stack = Stack::get().await;
     use_it(&stack).await;
-    let mut browser = Browser::open(&stack.prometheus(), DESK).await;
+    let mut browser = Browser::open(&stack.prometheus(), WINDOW).await;
     for page in ["index", "posts", "llm", "stores", "loadtest"] {
         let address = format!("{}/consoles/{page}.html", stack.prometheus());
         let answer = stack.http.get(&address).send().await.unwrap();
@@ -447,7 +454,7 @@ async fn without_grafana_the_same_is_seen_on_prometheus_own_pages() {
     browser.go("/consoles/index.html?replica=api-00").await;
     let chosen = "return document.querySelector('select[name=replica]').value";
     assert_eq!(browser.run(chosen).await, json!("api-00"));
-    browser.look_as(DARK).await;
+    browser.look_as(NIGHT).await;
     browser.picture("console-index").await;
     browser.close().await;
 }
