@@ -25,6 +25,7 @@ mod people;
 mod profiles;
 mod reanalysis;
 mod relations;
+mod schema;
 mod search;
 mod stale;
 mod statements;
