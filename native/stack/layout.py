@@ -131,9 +131,8 @@ class Layout:
     def llm_url(self):
         return f"http://127.0.0.1:{self.internal_port}"
 
-    def database_url(self, role):
-        return (f"postgres://linnet_{role}:{self.secrets()[role]}@127.0.0.1:{self.postgres_port}/linnet"
-                "?sslmode=disable")
+    def database_url(self, role, name="linnet"):
+        return f"postgres://linnet_{role}:{self.secrets()[role]}@127.0.0.1:{self.postgres_port}/{name}?sslmode=disable"
 
     @property
     def redis_url(self):
@@ -166,13 +165,17 @@ class Layout:
         self.settings.setdefault("replicas", {}).update(counts)
 
     def secrets(self):
-        """Made once and kept for the life of the data folder. Hexadecimal, so that nothing has to be quoted."""
+        """Made once and kept for the life of the data folder; `make rotate` alone changes one. Hexadecimal, so that nothing
+        has to be quoted."""
         path = self.data / "secrets.json"
         if not path.exists():
             made = {"jwt": secrets.token_hex(32)}
             made.update({who: secrets.token_hex(16) for who in ("superuser", "owner", "app", "redis")})
-            write_atomically(path, json.dumps(made, indent=1) + "\n")
+            self.keep_secrets(made)
         return json.loads(path.read_text())
+
+    def keep_secrets(self, changed):
+        write_atomically(self.data / "secrets.json", json.dumps(changed, indent=1) + "\n")
 
     # Folders ----------------------------------------------------------------------------------------
 
