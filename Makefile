@@ -1,7 +1,7 @@
 # Linnet's commands. `make` alone lists them. What they do is in native/.
 
 .DEFAULT_GOAL := help
-.PHONY: help up scale restart status logs down clean test k6 compare growth seed dashboards queries python
+.PHONY: help up scale restart status logs down clean backup restore rotate test k6 compare growth seed dashboards queries python
 # Steps depend on each other and print as they go; -j would mix them.
 .NOTPARALLEL:
 
@@ -39,6 +39,15 @@ down: python ## stop the stack; the data stays
 
 clean: python ## delete the data of a stopped stack (asks first; YES=1 answers)
 	@native/linnet clean
+
+backup: python ## the database of the running stack to a folder: make backup TO=/backups (KEEP=7: so many are kept)
+	@native/linnet backup "to=$(TO)" "keep=$(KEEP)"
+
+restore: python ## a backup into the running stack, which must be empty: make restore FROM=/backups/linnet-…
+	@native/linnet restore "from=$(FROM)"
+
+rotate: python ## another secret signs the logins, nobody is logged out (a day later: END=1)
+	@native/linnet rotate $(if $(END),end)
 
 test: python ## everything that proves it, from formatting to an end-to-end run (STEPS="fmt deny": only these)
 	@native/test $(STEPS)

@@ -52,9 +52,14 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Migrate(config) => {
             let _logs = telemetry::init("api-migrate", &config.log)?;
-            let count = domain::db::migrate(&config.database).await?;
+            let done = domain::schema::migrate(&config.database).await?;
+            let newer = match done.newer {
+                0 => String::new(),
+                newer => format!(", and {newer} newer ones, which this program can live with"),
+            };
             answer(&format!(
-                "the database is up to date: {count} migrations in all"
+                "the database is up to date: {} migrations in all{newer}",
+                done.known
             ))
         }
         Command::Reanalyze(config) => reanalyze(&config).await,

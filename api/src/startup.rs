@@ -210,6 +210,7 @@ impl Application {
         tracing::info!(address = %self.address, "the API is listening");
         let handle = self.server.handle();
         let observer = tokio::spawn(observe(self.ctx.clone()));
+        let schema = tokio::spawn(domain::schema::watch(self.ctx.db.clone()));
         let hub = tokio::spawn(Arc::clone(&self.live).run(self.ctx.clone()));
         let live = self.live;
         tokio::spawn(async move {
@@ -221,6 +222,7 @@ impl Application {
         });
         self.server.await?;
         observer.abort();
+        schema.abort();
         hub.abort();
         self.ctx.db.close().await;
         tracing::info!("stopped");

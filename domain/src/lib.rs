@@ -28,7 +28,7 @@
 //!
 //! Around them: `batch` (calls that share a round trip); [`error`], [`ids`], [`page`], [`clock`], [`config`]; [`db`] and [`redis`] (connections), [`cache`]
 //! (what caches count), [`jobs`] (hints for the workers), [`rate_limits`], [`llm`] (the client of the language
-//! model), [`readiness`] (of the probes); `schedules` (whose turn it is to compute
+//! model), [`readiness`] (of the probes), [`schema`] (migrations); `schedules` (whose turn it is to compute
 //! what is computed now and then); `trace` (what goes along with work to the next program); `testing` behind its feature.
 
 pub mod analysis;
@@ -57,6 +57,7 @@ pub mod readiness;
 pub mod redis;
 pub mod relations;
 mod schedules;
+pub mod schema;
 pub mod search;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -29,7 +29,7 @@ use sqlx::{Connection as _, Executor as _, PgConnection};
 use crate::{
     Ctx,
     config::{CacheConfig, DatabaseConfig, RedisConfig},
-    db,
+    schema,
 };
 
 /// How long a service may take to start.
@@ -217,6 +217,18 @@ fn own_name(what: &str) -> String {
 /// # Panics
 /// When PostgreSQL cannot be started or asked.
 pub async fn database() -> DatabaseConfig {
+    database_like(TEMPLATE).await
+}
+
+/// A database of the test's own without anything in it.
+///
+/// # Panics
+/// When PostgreSQL cannot be started or asked.
+pub async fn bare_database() -> DatabaseConfig {
+    database_like("template0").await
+}
+
+async fn database_like(template: &str) -> DatabaseConfig {
     let port = tokio::task::spawn_blocking(|| POSTGRES.port)
         .await
         .expect("PostgreSQL");
@@ -245,13 +257,13 @@ pub async fn database() -> DatabaseConfig {
     TEMPLATE_READY
         .get_or_init(async || {
             execute(format!("CREATE DATABASE {TEMPLATE}")).await;
-            db::migrate(&config(TEMPLATE))
+            schema::migrate(&config(TEMPLATE))
                 .await
                 .expect("the migrations");
         })
         .await;
     let name = own_name("test");
-    execute(format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")).await;
+    execute(format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
     config(&name)
 }
 

@@ -119,21 +119,29 @@ def provision(layout, forced):
     words = hashlib.sha256(ROLES.encode()).hexdigest()
     if not forced and layout.settings.get("provisioned") == words:
         return
-    secrets = layout.secrets()
-    environment = {**_plain(), "PGPASSWORD": secrets["superuser"], "PGHOST": "127.0.0.1",
-                   "PGPORT": str(layout.postgres_port), "PGUSER": "postgres", "PGDATABASE": "postgres"}
-    # By standard input, so that no password stands in a list of processes.
-    run([f"{layout.settings['postgres_bin']}/psql", "-X", "-q", "-v", "ON_ERROR_STOP=1"],
-        "setting up the database's roles", env=environment, input=ROLES.format(**secrets))
+    superuser(layout, ROLES.format(**layout.secrets()), what="setting up the database's roles")
     layout.settings["provisioned"] = words
     layout.save()
 
 
-def migrate(layout):
+def superuser(layout, statements, name="postgres", what="a statement of the superuser"):
+    """Runs statements as PostgreSQL's superuser in the database `name`; what they answer, bare."""
+    # By standard input, so that no password stands in a list of processes.
+    return run([f"{layout.settings['postgres_bin']}/psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"], what,
+               env=client_environment(layout, "superuser", name), input=statements)
+
+
+def client_environment(layout, role, name="linnet"):
+    """With which PostgreSQL's own programs reach the database `name` as `superuser`, `owner` or `app`."""
+    return {**_plain(), "PGPASSWORD": layout.secrets()[role], "PGHOST": "127.0.0.1", "PGPORT": str(layout.postgres_port),
+            "PGUSER": "postgres" if role == "superuser" else f"linnet_{role}", "PGDATABASE": name, "PGSSLMODE": "disable"}
+
+
+def migrate(layout, name="linnet"):
     """Runs the migrations, once and here, never from a replica."""
     step("running the migrations")
     run([str(layout.bin / "api"), "migrate"], "`api migrate`", cwd=layout.data,
-        env={**_plain(), **settings_for(layout, "api"), "DATABASE_URL": layout.database_url("owner")})
+        env={**_plain(), **settings_for(layout, "api"), "DATABASE_URL": layout.database_url("owner", name)})
 
 
 def _plain():

@@ -137,9 +137,8 @@ class Layout:
     def llm_url(self):
         return f"http://127.0.0.1:{self.internal_port}"
 
-    def database_url(self, role):
-        return (f"postgres://linnet_{role}:{self.secrets()[role]}@127.0.0.1:{self.postgres_port}/linnet"
-                "?sslmode=disable")
+    def database_url(self, role, name="linnet"):
+        return f"postgres://linnet_{role}:{self.secrets()[role]}@127.0.0.1:{self.postgres_port}/{name}?sslmode=disable"
 
     @property
     def redis_url(self):
@@ -172,15 +171,19 @@ class Layout:
         self.settings.setdefault("replicas", {}).update(counts)
 
     def secrets(self):
-        """Made once and kept for the life of the data folder. Hexadecimal, so that nothing has to be quoted."""
+        """Made once and kept for the life of the data folder; `make rotate` alone changes one. Hexadecimal, so that nothing
+        has to be quoted."""
         path = self.data / "secrets.json"
         kept = json.loads(path.read_text()) if path.exists() else {}
         # A data folder that an earlier version has made lacks what came later.
         made = {who: secrets.token_hex(length) for who, length in SECRETS.items() if who not in kept}
         if made:
             kept.update(made)
-            write_atomically(path, json.dumps(kept, indent=1) + "\n")
+            self.keep_secrets(kept)
         return kept
+
+    def keep_secrets(self, changed):
+        write_atomically(self.data / "secrets.json", json.dumps(changed, indent=1) + "\n")
 
     # Folders ----------------------------------------------------------------------------------------
 

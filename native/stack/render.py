@@ -53,8 +53,11 @@ def environment_of(layout, name):
     # for all of them at once, so few threads with much to do beat many that take turns.
     cores = len(os.sched_getaffinity(0))
     own.setdefault("API_WORKERS", str(max(1, cores // KINDS["api"][1])))
-    return {**own, "API_HOST": "127.0.0.1", "API_PORT": port, "JWT_SECRET": layout.secrets()["jwt"],
-            "TRUSTED_PROXIES": "127.0.0.1"}
+    secrets = layout.secrets()
+    own["JWT_SECRET"] = secrets["jwt"]
+    if "jwt_previous" in secrets:
+        own["JWT_SECRET_PREVIOUS"] = secrets["jwt_previous"]
+    return {**own, "API_HOST": "127.0.0.1", "API_PORT": port, "TRUSTED_PROXIES": "127.0.0.1"}
 
 
 def build_environment():

@@ -1,10 +1,9 @@
 """`make status`, `make logs` and `linnet env`: what runs, where, and what it says."""
 
 import os
-import socket
 import sys
 
-from . import database, llm, processes, replicas, watch
+from . import database, llm, processes, redis, replicas, rotate, watch
 from .layout import KINDS, NATIVE, WATCHERS
 from .say import Trouble, duration, note, plain, table
 
@@ -44,6 +43,8 @@ def show(layout, supervisor):
     model = llm.model_that_answers(layout, replicas.running(supervisor, "llm"))
     if model:
         note(f"posts are judged by {model}")
+    if rotate.is_overdue(layout.secrets()):
+        note("the secret that signed logins before is still believed, and nobody needs it any more: make rotate END=1")
     note(f"open {layout.public_url}    API documentation: {layout.public_url}/docs")
     note(f"watch {watch.dashboards(layout)}    alerts: http://127.0.0.1:{layout.prometheus_port}/alerts")
     if not watch.grafana():
@@ -76,24 +77,8 @@ def ready(layout, name):
         "nginx": lambda: replicas.answers(layout.status_port, "/livez"),
         "prometheus": lambda: replicas.answers(layout.prometheus_port, "/-/ready"),
         "postgres": lambda: database.answers(layout),
-        "redis": lambda: _redis_answers(layout),
+        "redis": lambda: redis.ask(layout, "PING") == "+PONG",
     }[name]()
-
-
-def _redis_answers(layout):
-    """Whether Redis says PONG to this stack's password."""
-    try:
-        with socket.create_connection(("127.0.0.1", layout.redis_port), timeout=2) as connection:
-            connection.sendall(f"AUTH {layout.secrets()['redis']}\r\nPING\r\n".encode())
-            said = b""
-            while said.count(b"\r\n") < 2:
-                part = connection.recv(256)
-                if not part:
-                    return False
-                said += part
-            return said == b"+OK\r\n+PONG\r\n"
-    except OSError:
-        return False
 
 
 def environment(layout, supervisor):

@@ -140,6 +140,7 @@ impl Worker {
         let computing = tokio::spawn(self.schedule.run(self.stop.begun.clone()));
         let bringing = tokio::spawn(self.bringer.run(self.stop.begun.clone()));
         let listening = tokio::spawn(self.monitor.run());
+        let schema = tokio::spawn(domain::schema::watch(self.ctx.db.clone()));
 
         signal.await;
         tracing::info!("the worker stops");
@@ -157,6 +158,7 @@ impl Worker {
             self.stop.now.cancel();
             let _leases_end_anyway = tokio::time::timeout(LAST_WORDS, ended).await;
         }
+        schema.abort();
         self.ctx.feed.settle().await;
         listener.stop(false).await;
         server.await??;

@@ -121,6 +121,7 @@ impl TestApp {
             redis: testing::redis().await,
             auth: AuthConfig {
                 jwt_secret: Some(JWT_SECRET.into()),
+                jwt_secret_previous: None,
                 app_env: AppEnv::Production,
             },
             posts: PostsConfig {

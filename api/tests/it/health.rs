@@ -18,8 +18,44 @@ async fn a_replica_is_alive_and_ready() {
     let ready = nobody.get("/readyz").await.ok(200);
     assert_eq!(
         ready,
-        json!({"status": "ready", "postgresql": "ok", "redis": "ok"})
+        json!({"status": "ready", "postgresql": "ok", "schema": "ok", "redis": "ok"})
     );
+}
+
+#[tokio::test]
+async fn a_replica_is_ready_for_a_newer_schema_but_not_for_one_that_it_cannot_live_with() {
+    let app = TestApp::start(1).await;
+    let (nobody, sql) = (app.client(0), app.sql().await);
+    let ready = async |status: u16, schema: &str| {
+        let answer = nobody.get("/readyz").await.ok(status);
+        assert_eq!(answer["schema"], schema, "{answer}");
+        let word = if status == 200 {
+            "ready"
+        } else {
+            "unavailable"
+        };
+        assert_eq!(answer["status"], word);
+        assert_eq!(answer["postgresql"], "ok");
+    };
+    let run = async |statement: &'static str| {
+        sqlx::query(statement).execute(&sql).await.unwrap();
+    };
+    ready(200, "ok").await;
+    // A newer program has migrated, and only added.
+    run(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (9001, 'of tomorrow', true, '', 0)",
+    )
+    .await;
+    ready(200, "newer").await;
+    // And now one that took something away.
+    run("UPDATE schema_floor SET level = 9001").await;
+    ready(503, "too new").await;
+    run("UPDATE schema_floor SET level = 1").await;
+    run("DELETE FROM _sqlx_migrations WHERE version = 16").await;
+    ready(503, "older").await;
+    run("DROP TABLE _sqlx_migrations").await;
+    ready(503, "older").await;
 }
 
 #[tokio::test]
@@ -38,7 +74,7 @@ async fn without_postgresql_a_replica_lives_is_not_ready_and_says_so_quickly() {
     let unready = nobody.get("/readyz").await.ok(503);
     assert_eq!(
         unready,
-        json!({"status": "unavailable", "postgresql": "down", "redis": "ok"})
+        json!({"status": "unavailable", "postgresql": "down", "schema": "unknown", "redis": "ok"})
     );
 
     // A token that we signed, so that its session is looked for.

@@ -26,6 +26,7 @@ mod people;
 mod profiles;
 mod reanalysis;
 mod relations;
+mod schema;
 mod search;
 mod stale;
 mod statements;
