@@ -5,6 +5,7 @@ and process namespaces that end with the test, and with them every container, br
 import http.client
 import json
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -20,8 +21,7 @@ from .debian import Unavailable
 
 # As in stack/packages.py: program → Debian package.
 PACKAGES = {"podman": "podman", "runc": "runc", "mmdebstrap": "mmdebstrap", "iptables": "iptables", "ip": "iproute2",
-            "unshare": "util-linux", "/usr/lib/podman/netavark": "netavark", "/usr/lib/podman/aardvark-dns": "aardvark-dns",
-            "rustc": None}
+            "unshare": "util-linux", "/usr/lib/podman/netavark": "netavark", "/usr/lib/podman/aardvark-dns": "aardvark-dns"}
 HEALTH_SECONDS = 1
 
 
@@ -31,9 +31,8 @@ def ensure():
         raise Unavailable("podman is driven as root here, for networks between containers")
     if not shutil.which("apt-get"):
         raise Unavailable("there is no apt-get, which brings podman")
-    wanted = {program: package for program, package in PACKAGES.items() if package}
     try:
-        packages.ensure(wanted)
+        packages.ensure(PACKAGES)
     except Trouble as fault:
         raise Unavailable(str(fault))
 
@@ -71,9 +70,13 @@ class Engine:
         run(["mount", "-t", "tmpfs", "tmpfs", "/run/containers"], "a /run/containers of its own")
         for name in ("tmp", "networks", "static", "volumes"):
             (self.folder / name).mkdir(exist_ok=True)
+        # Where a container is given any limit podman adds one on processes, by default more than may be allowed here.
+        processes = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+        limit = 1048576 if processes == resource.RLIM_INFINITY else processes
         (self.folder / "containers.conf").write_text(f"""
 [containers]
 log_driver = "k8s-file"
+default_ulimits = ["nproc={limit}:{limit}"]
 [network]
 network_backend = "netavark"
 network_config_dir = "{self.folder}/networks"
