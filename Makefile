@@ -1,7 +1,7 @@
 # Linnet's commands. `make` alone lists them. What they do is in native/.
 
 .DEFAULT_GOAL := help
-.PHONY: help up scale restart status logs down clean backup restore rotate test k6 compare growth seed dashboards queries python
+.PHONY: help up scale restart status logs down clean backup restore rotate test test-compose k6 compare growth seed dashboards queries python
 # Steps depend on each other and print as they go; -j would mix them.
 .NOTPARALLEL:
 
@@ -12,7 +12,7 @@ MEASURED = $(or $(OUT),loadtest-report)
 help: ## this list
 	@echo "Linnet: a social microblog whose posts a language model judges."
 	@echo
-	@sed -n 's/^\([a-z0-9]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 	@echo
 	@echo "  Variables: PORT=8080 (the public port; the 65 after it are used too), LINNET_DATA=.linnet (data, logs,"
 	@echo "  secrets), WAIT_LLM=1 (up: wait for llm-service too), LLM_MODEL=… (a GGUF file or a hub id),"
@@ -51,6 +51,9 @@ rotate: python ## another secret signs the logins, nobody is logged out (a day l
 
 test: python ## everything that proves it, from formatting to an end-to-end run (STEPS="fmt deny": only these)
 	@native/test $(STEPS)
+
+test-compose: python ## compose.yaml held to its specification and run under podman (FULL=1: compiled there too)
+	@native/test-compose
 
 k6: python ## the Node service's k6 tests against the running stack (K6=stress, or a script of yours)
 	@loadtest/k6/run $(K6)

@@ -12,7 +12,6 @@ use api::{
     logs, openapi,
     startup::Application,
 };
-use clap::Parser as _;
 use domain::analysis::{self, Reanalysis};
 
 /// A password's hash takes 19 MiB for 20 ms, on whichever thread is free, and glibc keeps such a piece in the arena of each
@@ -25,7 +24,7 @@ async fn main() -> ExitCode {
     // Of each connection's two buffers of 8 KB, which an idle connection has too, only the beginnings are ever used. In
     // huge pages the rest is resident all the same: 5,000 live streams took 100 MB, and without them take 70.
     let _works_without = rustix::thread::disable_transparent_huge_pages(true);
-    match run(Cli::parse()).await {
+    match run(telemetry::secrets::parse(std::env::args_os().collect())).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             #[expect(clippy::print_stderr, reason = "the last word of a program that stops")]

@@ -1,6 +1,6 @@
 //! The whole URL table, what handlers are given, and the answers to URLs that are not in the table.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -9,6 +9,7 @@ use actix_web::{
     web::Data,
 };
 use domain::{Ctx, auth::Tokens, llm::Llm, rate_limits::RateLimiter};
+use ipnet::IpNet;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
@@ -35,7 +36,7 @@ pub struct State {
     /// The longest post, in characters.
     pub content_max_characters: usize,
     /// Whose forwarding headers are believed.
-    pub trusted_proxies: Vec<IpAddr>,
+    pub trusted_proxies: Vec<IpNet>,
     /// Live streams.
     pub live: Arc<Hub>,
 }

@@ -108,9 +108,6 @@ pub struct LlmConfig {
     /// For `openai`: the key, sent as a bearer token. Empty: none.
     #[arg(long, env, hide_env_values = true)]
     pub llm_api_key: Option<SecretString>,
-    /// For `openai`: a file that holds the key, instead of LLM_API_KEY.
-    #[arg(long, env)]
-    pub llm_api_key_file: Option<String>,
     /// How long one answer may take, in seconds.
     #[arg(long, env, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub llm_timeout_seconds: u64,

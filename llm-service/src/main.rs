@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Parser as _;
 use llm_service::{
     analyze::{Judge, JudgeSettings},
     config::{Cli, Command},
@@ -14,7 +13,7 @@ use llm_service::{
 use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli: Cli = telemetry::secrets::parse(std::env::args_os().collect());
     let outcome = match &cli.command {
         None | Some(Command::Serve) => serve(&cli),
         Some(Command::Healthcheck) => healthcheck::check(&cli.config.llm_host, cli.config.llm_port),

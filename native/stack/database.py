@@ -7,35 +7,14 @@ import subprocess
 from pathlib import Path
 
 from . import packages
-from .layout import NATIVE, write_atomically
+from .layout import NATIVE, ROOT, write_atomically
 from .render import settings_for
 from .say import Trouble, run, step
 from .templates import fill
 
-# The owner changes tables and is used by `api migrate` only. The programs work as linnet_app, which can
-# read and write rows and nothing else: a fault in one of them cannot drop a table.
-ROLES = """
-SELECT 'CREATE ROLE linnet_owner' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'linnet_owner') \\gexec
-SELECT 'CREATE ROLE linnet_app' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'linnet_app') \\gexec
-ALTER ROLE linnet_owner LOGIN PASSWORD '{owner}';
-ALTER ROLE linnet_app LOGIN PASSWORD '{app}';
--- A transaction that its program has forgotten would hold its locks for ever.
-ALTER ROLE linnet_app SET idle_in_transaction_session_timeout = '60s';
-SELECT 'CREATE ROLE linnet_monitor' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'linnet_monitor') \\gexec
--- The exporter's: it may see what the server counts, and no row of a table.
-ALTER ROLE linnet_monitor LOGIN PASSWORD '{monitor}' CONNECTION LIMIT 5;
-ALTER ROLE linnet_monitor SET default_transaction_read_only = on;
-ALTER ROLE linnet_monitor SET statement_timeout = '4s';
-GRANT pg_monitor TO linnet_monitor;
-SELECT 'CREATE DATABASE linnet OWNER linnet_owner' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'linnet') \\gexec
-REVOKE ALL ON DATABASE linnet FROM PUBLIC;
-GRANT CONNECT ON DATABASE linnet TO linnet_app, linnet_monitor;
-\\connect linnet
-GRANT USAGE ON SCHEMA public TO linnet_app;
--- Holds for every table that a later migration makes.
-ALTER DEFAULT PRIVILEGES FOR ROLE linnet_owner IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO linnet_app;
-ALTER DEFAULT PRIVILEGES FOR ROLE linnet_owner IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO linnet_app;
-"""
+# Given the passwords by format(), to which the braces of the file itself mean nothing. They are hexadecimal and need no quotes.
+ROLES = ("\\set owner {owner}\n\\set app {app}\n\\set monitor {monitor}\n"
+         + (ROOT / "postgres" / "roles.sql").read_text().replace("{", "{{").replace("}", "}}"))
 
 
 def programs(layout):
@@ -80,7 +59,8 @@ def create(layout):
     buffers = min(1024, max(64, megabytes // 16))
     values = {"POSTGRES_PORT": layout.postgres_port, "SHARED_BUFFERS": f"{buffers}MB",
               "CACHE_SIZE": f"{min(8192, max(256, megabytes // 4))}MB"}
-    changed = write_atomically(data / "linnet.conf", fill(NATIVE / "postgresql.conf.template", values))
+    settings = fill(NATIVE / "postgresql.conf.template", values) + (ROOT / "postgres" / "postgresql.conf").read_text()
+    changed = write_atomically(data / "linnet.conf", settings)
     os.chown(data / "linnet.conf", account.pw_uid, account.pw_gid)
     return changed
 

@@ -101,7 +101,8 @@ def services(layout):
     values = {
         "USER_DIRECTIVE": f"user {layout.nginx_user};" if layout.is_root else "# Not root: the workers stay who the master is.",
         "NOFILE": layout.nofile, "RUN": layout.run, "LOGS": layout.logs,
-        "CONF": layout.conf, "TEMP": layout.data / "nginx", "UPSTREAMS": layout.upstreams,
+        "CONF": layout.conf, "STATIC": layout.conf, "TEMP": layout.data / "nginx", "UPSTREAMS": layout.upstreams,
+        "ERROR_LOG": layout.logs / "nginx-error.log",
         "ACCESS_LOG": layout.logs / "nginx-access.log", "TARGETS": layout.targets,
         "LLM_PATIENCE": f"{_llm_patience(layout)}s",
         "PUBLIC": f"127.0.0.1:{layout.port}", "INTERNAL": f"127.0.0.1:{layout.internal_port}",
@@ -120,6 +121,7 @@ def services(layout):
     if watch.copies(layout):
         changed.add("prometheus")
     watch.provisioning(layout)
-    if write_atomically(layout.conf / "redis.conf", fill(NATIVE / "redis.conf.template", values)):
+    settings = fill(NATIVE / "redis.conf.template", values) + (ROOT / "redis" / "redis.conf").read_text()
+    if write_atomically(layout.conf / "redis.conf", settings):
         changed.add("redis")
     return changed

@@ -1,4 +1,5 @@
-//! What the three programs share about being watched: log set-up, traces, the metrics registry and the shutdown signal.
+//! What the three programs share about being run and watched: log set-up, traces, the metrics registry, secrets in files
+//! and the shutdown signal.
 //!
 //! The HTTP side (request ids, one log line per request, HTTP metrics) lives in [`http`], behind the feature
 //! `actix`, so that nothing here forces a web framework on a program without a listener. What of the log goes to a
@@ -12,6 +13,7 @@ mod lines;
 mod log;
 #[cfg(feature = "testing")]
 pub mod options;
+pub mod secrets;
 pub mod store;
 pub mod trace;
 

@@ -31,10 +31,10 @@ pub enum Command {
 }
 
 impl Cli {
-    /// Reads the command line and the environment; ends the program with an explanation if they make no sense.
+    /// Reads the command line, the environment and files of secrets; ends the program with an explanation if they make no sense.
     #[must_use]
     pub fn read() -> Self {
-        Self::parse_from(with_default_command(std::env::args_os().collect()))
+        telemetry::secrets::parse(with_default_command(std::env::args_os().collect()))
     }
 }
 

@@ -161,7 +161,7 @@ impl TestApp {
 
     /// Believes the forwarding headers of this machine, as a replica behind NGINX does.
     pub fn behind_a_proxy(config: &mut ServeConfig) {
-        config.trusted_proxies = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
+        config.trusted_proxies = vec![IpAddr::V4(Ipv4Addr::LOCALHOST).into()];
     }
 
     /// Somebody who is not logged in, talking to a replica.

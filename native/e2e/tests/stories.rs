@@ -137,7 +137,6 @@ async fn the_model_is_reached_through_openais_protocol_too() {
         llm_url: stack.replicas("LLM")[0].parse().unwrap(),
         llm_api_model: None,
         llm_api_key: None,
-        llm_api_key_file: None,
         llm_timeout_seconds: 60,
         llm_share_seconds: 0,
     };

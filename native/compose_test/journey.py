@@ -1,0 +1,317 @@
+"""The journey of a stack in containers: up, healthy, sign-up, post, verdict, more and fewer replicas under traffic, down."""
+
+import http.client
+import json
+import os
+import subprocess
+import threading
+import time
+import urllib.parse
+
+from stack.layout import ROOT
+from stack.say import Trouble, note, step
+
+from .images import ABSENT
+
+PUBLIC, PROMETHEUS = ("127.0.0.1", 8080), ("127.0.0.1", 9090)
+# Every target of prometheus.compose.yml, with two API replicas.
+JOBS = {"api": 2, "worker": 1, "llm": 1, "nginx": 1, "redis": 1, "postgres": 1, "node": 1, "prometheus": 1, "alertmanager": 1}
+ONE_SHOT = {"provision", "migrate", "small-model", "notice"}
+READERS = 4
+
+
+def call(address, method, path, body=None, cookie=None, timeout=30):
+    """(status, JSON or text, headers) of one request."""
+    connection = http.client.HTTPConnection(*address, timeout=timeout)
+    try:
+        headers = {"content-type": "application/json"} if body is not None else {}
+        if cookie:
+            headers["cookie"] = cookie
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        answer = connection.getresponse()
+        text = answer.read().decode(errors="replace")
+        try:
+            return answer.status, json.loads(text), answer.headers
+        except ValueError:
+            return answer.status, text, answer.headers
+    finally:
+        connection.close()
+
+
+def eventually(what, seconds, condition):
+    """Waits until `condition` gives something; a Trouble says what it gave last."""
+    deadline, last = time.monotonic() + seconds, None
+    while time.monotonic() < deadline:
+        try:
+            done, last = condition()
+            if done:
+                return last
+        except (OSError, http.client.HTTPException, KeyError, TypeError) as fault:
+            last = fault
+        time.sleep(0.2)
+    raise Trouble(f"{what} did not come about within {seconds} s; last seen: {last}")
+
+
+class Stack:
+    """compose.yaml under an engine, with what has to differ here in a third file."""
+
+    def __init__(self, engine, compose, folder, model):
+        self.engine, self.compose, self.folder, self.model = engine, compose, folder, model
+        self.environment = {
+            **engine.environment, "DOCKER_HOST": f"unix://{engine.socket}", "DOCKER_CONFIG": str(folder / "docker"),
+            # What a test does is what limits are there to refuse.
+            "RATE_LIMITER": "false",
+        }
+        self.files = ["--file", str(ROOT / "compose.yaml"), "--file", str(ROOT / "compose.override.yaml")]
+
+    def prepare(self):
+        """Writes the third file: podman 4 knows no start_interval, and the package registry is out of reach."""
+        config = json.loads(self.call("config", "--format", "json", said=True))
+        lines = ["services:"]
+        for name, service in sorted(config["services"].items()):
+            if "start_interval" in service.get("healthcheck", {}):
+                lines += [f"  {name}:", "    healthcheck:", "      start_interval: !reset null"]
+        lines += ["volumes:", "  small-model:", "    driver: local", "    driver_opts:",
+                  f"      {{ type: none, o: bind, device: {self.model.parent} }}"]
+        path = self.folder / "compose.test.yaml"
+        path.write_text("\n".join(lines) + "\n")
+        self.files += ["--file", str(path)]
+        self.services = sorted(set(config["services"]) - set(ABSENT))
+
+    def call(self, *arguments, said=False):
+        """Runs Docker Compose; what it wrote."""
+        done = subprocess.run([*self.compose, "--project-directory", str(ROOT), *self.files, *arguments], cwd=ROOT,
+                              env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE if said else subprocess.STDOUT, text=True)
+        if done.returncode != 0:
+            raise Trouble(f"`docker compose {' '.join(arguments[:3])} …` failed (exit code {done.returncode}):\n"
+                          f"{(done.stdout + (done.stderr or ''))[-4000:].strip()}")
+        return done.stdout
+
+    def up(self, *scale):
+        words = [word for count in scale for word in ("--scale", count)]
+        self.call("up", "--detach", "--no-build", "--pull", "never", *words, *self.services)
+
+    def containers(self, service):
+        return [container for container in self.engine.containers()
+                if (container.get("Labels") or {}).get("com.docker.compose.service") == service]
+
+    def state(self):
+        """service → the states of its containers: healthy, running, exited 0, …"""
+        states = {}
+        for container in self.engine.containers():
+            service = (container.get("Labels") or {}).get("com.docker.compose.service")
+            state = self.engine.inspect(container["Id"])["State"]
+            # podman 4.3 calls it Healthcheck in its own interface, later ones Health.
+            health = (state.get("Health") or state.get("Healthcheck") or {}).get("Status")
+            states.setdefault(service, []).append(
+                f"exited {state['ExitCode']}" if state["Status"] in ("exited", "stopped") else health or state["Status"])
+        return states
+
+    def is_up(self):
+        states = self.state()
+        good = all(state in (("exited 0",) if service in ONE_SHOT else ("healthy", "running"))
+                   for service, found in states.items() for state in found)
+        return good and set(self.services) <= set(states), states
+
+
+class Traffic:
+    """Readers with connections of their own, and one writer: what fails is kept."""
+
+    def __init__(self, cookie):
+        self.cookie, self.stopped = cookie, threading.Event()
+        self.counts, self.failures, self.lock = {"GET": 0, "POST": 0}, [], threading.Lock()
+        self.threads = [threading.Thread(target=self._read, daemon=True) for _ in range(READERS)]
+        self.threads.append(threading.Thread(target=self._write, daemon=True))
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopped.set()
+        for thread in self.threads:
+            thread.join()
+
+    def _done(self, method, wanted, status, text):
+        with self.lock:
+            self.counts[method] += 1
+            if status != wanted:
+                self.failures.append(f"{method}: {status} {str(text)[:200]}")
+
+    def _read(self):
+        connection = None
+        while not self.stopped.wait(0.005):
+            try:
+                connection = connection or http.client.HTTPConnection(*PUBLIC, timeout=30)
+                connection.request("GET", "/api/posts?limit=10")
+                answer = connection.getresponse()
+                self._done("GET", 200, answer.status, answer.read())
+            except (OSError, http.client.HTTPException) as fault:
+                self._done("GET", 200, repr(fault), "")
+                connection = None
+
+    def _write(self):
+        while not self.stopped.wait(0.05):
+            try:
+                post = {"content": "Written while replicas come and go"}
+                status, text, _ = call(PUBLIC, "POST", "/api/posts", post, self.cookie)
+                self._done("POST", 201, status, text)
+            except (OSError, http.client.HTTPException) as fault:
+                self._done("POST", 201, repr(fault), "")
+
+    def since(self):
+        with self.lock:
+            return dict(self.counts)
+
+    def verdict(self, what):
+        """A Trouble if anything failed so far; how much went well."""
+        with self.lock:
+            counts, failures = dict(self.counts), list(self.failures)
+        if failures:
+            raise Trouble(f"{len(failures)} of {sum(counts.values())} requests failed while {what}: {'; '.join(failures[:5])}")
+        note(f"{what}: {counts['GET']} reads and {counts['POST']} posts so far, 0 failed")
+
+
+# What is looked at ---------------------------------------------------------------------------------------------
+
+def targets():
+    """job → how many targets Prometheus finds healthy, and what ails the others."""
+    status, body, _ = call(PROMETHEUS, "GET", "/api/v1/targets?state=active")
+    if status != 200:
+        return {}, {"prometheus": status}
+    healthy, ailing = {}, {}
+    for target in body["data"]["activeTargets"]:
+        job = target["labels"]["job"]
+        if target["health"] == "up":
+            healthy[job] = healthy.get(job, 0) + 1
+        else:
+            ailing[target["scrapeUrl"]] = target["lastError"]
+    return healthy, ailing
+
+
+def targets_are(wanted):
+    healthy, ailing = targets()
+    return all(healthy.get(job) == count for job, count in wanted.items()), (healthy, ailing)
+
+
+def query(text):
+    _, body, _ = call(PROMETHEUS, "GET", "/api/v1/query?" + urllib.parse.urlencode({"query": text}))
+    return body["data"]["result"]
+
+
+def busy_replicas():
+    """The API replicas that answered requests in the last seconds."""
+    asked = query('sum by (instance) (rate(http_requests_total{job="api",route="/api/posts"}[15s])) > 0')
+    return [row["metric"]["instance"] for row in asked]
+
+
+def sign_up():
+    person = {"username": "ada", "password": "correct horse battery"}
+    status, body, _ = call(PUBLIC, "POST", "/api/user/signup", person)
+    if status != 201:
+        raise Trouble(f"sign-up answered {status}: {body}")
+    status, body, headers = call(PUBLIC, "POST", "/api/auth/login", person)
+    if status != 200:
+        raise Trouble(f"login answered {status}: {body}")
+    return headers["set-cookie"].split(";")[0]
+
+
+def judged(cookie, words):
+    """Writes a post and waits for its verdict."""
+    status, body, _ = call(PUBLIC, "POST", "/api/posts", {"content": words}, cookie)
+    if status != 201:
+        raise Trouble(f"the post answered {status}: {body}")
+
+    def verdict():
+        analysis = call(PUBLIC, "GET", f"/api/posts/{body[0]['id']}")[1]["analysis"]
+        return analysis["status"] == "done", analysis
+    return eventually("the verdict", 120, verdict)
+
+
+def confinement(stack):
+    """What the containers may do."""
+    for service in ("api", "worker", "llm", "nginx", "postgres", "redis", "prometheus", "alertmanager"):
+        for container in stack.containers(service):
+            about = stack.engine.inspect(container["Id"])
+            user, sealed = about["Config"]["User"] or "root", about["HostConfig"]["ReadonlyRootfs"]
+            if not sealed or user.split(":")[0] in ("0", "root"):
+                raise Trouble(f"{service} runs as {user}, read-only: {sealed}")
+    edge = stack.containers("nginx")[0]["Id"]
+    for host, reachable in (("api:3000", True), ("postgres:5432", False), ("redis:6379", False)):
+        # curl: 6 for a name that nobody knows, 28 for silence; anything else is an answer of some kind.
+        done = subprocess.run(["podman", "exec", edge, "curl", "-s", "-o", "/dev/null", "--max-time", "3", f"http://{host}/"],
+                              env=stack.engine.environment, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if (done.returncode not in (6, 7, 28)) != reachable:
+            raise Trouble(f"NGINX {'cannot' if reachable else 'can'} reach {host} (curl: {done.returncode})")
+    note("every container is read-only and none is root; NGINX reaches the API and neither PostgreSQL nor Redis")
+
+
+def refuses_development_secrets(stack):
+    """The API in production with the secrets that all know."""
+    secrets = ROOT / "secrets" / "development"
+    command = ["podman", "run", "--rm", "--network", "none", "--read-only", "--volume", f"{secrets}:/secrets:ro",
+               "--env", "JWT_SECRET_FILE=/secrets/jwt_secret", "--env", "DATABASE_URL_FILE=/secrets/app_database_url",
+               "docker.io/linnet/api:local"]
+    done = subprocess.run(command, env=stack.engine.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=60)
+    if done.returncode == 0 or "JWT_SECRET looks like a default" not in done.stdout:
+        raise Trouble(f"in production the API should refuse the secrets of development, but said: {done.stdout.strip()}")
+    note("in production the API refuses the secrets of development")
+
+
+# The journey ---------------------------------------------------------------------------------------------------
+
+def travel(stack):
+    for name, what in ABSENT.items():
+        note(f"NOT in this run: {name}; Debian does not package {what}, and its image cannot be pulled here")
+    step("up")
+    began = time.monotonic()
+    stack.up()
+    eventually("a healthy stack", 240, stack.is_up)
+    note(f"healthy after {time.monotonic() - began:.0f} s: "
+         + ", ".join(f"{service} ({', '.join(states)})" for service, states in sorted(stack.state().items())))
+    if "DEVELOPMENT" not in stack.call("logs", "notice"):
+        raise Trouble("nothing said that this is a development set-up")
+    confinement(stack)
+    refuses_development_secrets(stack)
+
+    step("sign-up, post, verdict")
+    cookie = sign_up()
+    good, bad = judged(cookie, "What a lovely day, I love this place!"), judged(cookie, "This is awful, I hate it so much.")
+    note(f"“What a lovely day…” is {good['polarity']} ({good['score']:+.2f}), “This is awful…” {bad['polarity']} "
+         f"({bad['score']:+.2f}); {good['model']}")
+    eventually("every target of Prometheus", 60, lambda: targets_are(JOBS))
+    note(f"Prometheus finds {sum(JOBS.values())} targets and all are up")
+
+    with Traffic(cookie) as traffic:
+        step("three API replicas and two workers, under traffic")
+        eventually("traffic", 30, lambda: (traffic.since()["GET"] > 200, traffic.since()))
+        stack.up("api=3", "worker=2")
+        eventually("a healthy stack", 120, stack.is_up)
+        eventually("five replicas in Prometheus", 60, lambda: targets_are({**JOBS, "api": 3, "worker": 2}))
+        eventually("traffic on three API replicas", 60, lambda: (len(busy_replicas()) == 3, busy_replicas()))
+        traffic.verdict("scaling up")
+        step("one API replica, under traffic")
+        stack.up("api=1", "worker=1")
+        eventually("one replica in Prometheus", 90, lambda: targets_are({**JOBS, "api": 1, "worker": 1}))
+        before = traffic.since()["GET"]
+        eventually("traffic on the last one", 30, lambda: (traffic.since()["GET"] > before + 200, traffic.since()))
+        traffic.verdict("scaling up and down")
+
+    step("down")
+    stack.call("down", "--volumes")
+    left = [container["Names"] for container in stack.engine.containers()]
+    if left:
+        raise Trouble(f"these containers are left: {left}")
+    note("nothing is left of it")
+
+
+def show_logs(stack):
+    """The ends of the containers' logs, when something failed."""
+    for container in stack.engine.containers():
+        done = subprocess.run(["podman", "logs", "--tail", "15", container["Id"]], env=stack.engine.environment,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        print(f"---- {container['Names'][0]} ({container['State']})")
+        print("\n".join(line[:400] for line in done.stdout.splitlines()), flush=True)
