@@ -31,15 +31,15 @@ const GATHER: Duration = Duration::from_secs(1);
 const BATCH: usize = 2_000;
 /// The most batches between two looks at the rest of the world.
 const IN_A_ROW: usize = 10;
-/// How long PostgreSQL may take for a connection and a batch. One that has vanished without a word is given up then.
+/// How long PostgreSQL may take for a connection and a batch, or for a day's table. One that has vanished without a word is
+/// given up then.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The first wait after a failure; doubled by each that follows.
 const FIRST_REST: Duration = Duration::from_millis(200);
 /// The longest.
 const LONGEST_REST: Duration = Duration::from_secs(5);
-/// Between two looks after the days' tables, and how long one may take.
+/// Between two looks after the days' tables.
 const KEEP_HOUSE: Duration = Duration::from_secs(600);
-const HOUSE_PATIENCE: Duration = Duration::from_secs(60);
 /// Between two words about records that were dropped.
 const SAY: Duration = Duration::from_secs(60);
 
@@ -79,6 +79,7 @@ pub struct Writer {
     metrics: Metrics,
     batch: Batch,
     link: Option<Link>,
+    kept_house: Option<Instant>,
     /// When to try again, and how long to wait after the next failure.
     rest: (Instant, Duration),
     /// Since when records cannot be stored, and why.
@@ -117,6 +118,7 @@ impl Writer {
             metrics: Metrics::new(dropped, registry)?,
             batch: Batch::default(),
             link: None,
+            kept_house: None,
             rest: (Instant::now(), FIRST_REST),
             away: None,
             refusal: None,
@@ -227,28 +229,34 @@ impl Writer {
     /// Makes tomorrow's table before it is needed and drops those that are too old. Records are stored whether this
     /// works or not.
     async fn keep_house(&mut self) {
-        let today = self.clock.now().date_naive();
-        let keep_days = self.keep_days;
-        let Some(link) = &mut self.link else { return };
-        if !link.is_time() {
+        let is_recent = |at: Instant| at.elapsed() < KEEP_HOUSE;
+        if self.link.is_none() || self.kept_house.is_some_and(is_recent) {
             return;
         }
-        let days = [Some(today), today.checked_add_days(Days::new(1))];
-        let work = async {
-            link.make(&days.into_iter().flatten().collect()).await?;
-            while let Some(day) = queries::forget_day(&mut link.connection, keep_days).await? {
-                tracing::info!(%day, "a day's log records are dropped");
-            }
-            Ok::<_, sqlx::Error>(())
-        };
-        match timeout(HOUSE_PATIENCE, work).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the log store's tables are not in order"),
-            Err(_) => {
-                tracing::warn!("the log store's tables are not in order: no answer in time");
-                self.link = None;
+        self.kept_house = Some(Instant::now());
+        loop {
+            match timeout(PATIENCE, self.forget()).await {
+                Ok(Ok(Some(day))) => tracing::info!(%day, "a day's log records are dropped"),
+                Ok(Ok(None)) => return,
+                Ok(Err(error)) => {
+                    return tracing::warn!(%error, "the log store's tables are not in order");
+                }
+                Err(_) => {
+                    self.link = None;
+                    return tracing::warn!("the log store's tables are not in order: no answer");
+                }
             }
         }
+    }
+
+    async fn forget(&mut self) -> sqlx::Result<Option<NaiveDate>> {
+        let today = self.clock.now().date_naive();
+        let days = [Some(today), today.checked_add_days(Days::new(1))];
+        let Some(link) = &mut self.link else {
+            return Ok(None);
+        };
+        link.make(&days.into_iter().flatten().collect()).await?;
+        queries::forget_day(&mut link.connection, self.keep_days).await
     }
 
     /// Says how many records have been dropped since that was last said, once a minute or at the `end`.
@@ -292,7 +300,6 @@ struct Link {
     connection: PgConnection,
     /// The days that have tables.
     days: BTreeSet<NaiveDate>,
-    kept_house: Option<Instant>,
 }
 
 impl Link {
@@ -300,7 +307,6 @@ impl Link {
         Ok(Self {
             connection: PgConnection::connect_with(options).await?,
             days: BTreeSet::new(),
-            kept_house: None,
         })
     }
 
@@ -312,14 +318,6 @@ impl Link {
             }
         }
         Ok(())
-    }
-
-    fn is_time(&mut self) -> bool {
-        let is_time = self.kept_house.is_none_or(|at| at.elapsed() >= KEEP_HOUSE);
-        if is_time {
-            self.kept_house = Some(Instant::now());
-        }
-        is_time
     }
 }
 

@@ -228,7 +228,10 @@ mod tests {
 
     #[test]
     fn a_line_is_taken_apart_and_kept_whole() {
-        let line = r#"{"v":0,"name":"api","level":30,"time":"2026-01-31T23:59:59.999999Z","msg":"a\\b\u0000\tc","request_id":"r-1","http.route":"/api/posts/{id}","http.status":503}"#;
+        let line = concat!(
+            r#"{"v":0,"name":"api","level":30,"time":"2026-01-31T23:59:59.999999Z","msg":"a\\b\u0000\tc","#,
+            r#""request_id":"r-1","http.route":"/api/posts/{id}","http.status":503}"#
+        );
         assert_eq!(
             row(&format!("{line}\n")).unwrap(),
             format!(
