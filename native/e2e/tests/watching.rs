@@ -23,9 +23,17 @@ use serde_json::{Value, json};
 /// Long enough for a verdict on a busy machine with two cores.
 const VERDICT: Duration = Duration::from_secs(120);
 /// A window that still has two charts beside each other.
-const WINDOW: Look = Look { width: 960, ..DESK };
+const WINDOW: Look = Look {
+    width: 1080,
+    height: 1500,
+    ..DESK
+};
 /// The same at night.
-const NIGHT: Look = Look { width: 960, ..DARK };
+const NIGHT: Look = Look {
+    width: 1080,
+    height: 1500,
+    ..DARK
+};
 /// How often Prometheus looks.
 const SCRAPE: Duration = Duration::from_secs(5);
 /// Until everything has been seen twice, on a busy machine.
