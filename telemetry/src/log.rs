@@ -113,9 +113,14 @@ where
             (layer.boxed(), Some(lines))
         }
         LogFormat::Pretty => {
-            let stored = store.map(|store| Bunyan::new(service, None, Some(store)));
-            let layer = stored.and_then(tracing_subscriber::fmt::layer());
-            (layer.boxed(), None)
+            let printed = tracing_subscriber::fmt::layer();
+            let layer = match store {
+                Some(store) => Bunyan::new(service, None, Some(store))
+                    .and_then(printed)
+                    .boxed(),
+                None => printed.boxed(),
+            };
+            (layer, None)
         }
     })
 }

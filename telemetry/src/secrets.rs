@@ -70,7 +70,8 @@ fn with_files(
     let places = chosen.into_iter().chain([(1, command)]);
     for (place, command) in places {
         for option in command.get_arguments() {
-            let (Some(name), Some(flag)) = (option.get_env().and_then(OsStr::to_str), option.get_long())
+            let (Some(name), Some(flag)) =
+                (option.get_env().and_then(OsStr::to_str), option.get_long())
             else {
                 continue;
             };
@@ -171,10 +172,7 @@ mod tests {
     fn a_subcommand_reads_no_secret_of_another() {
         let missing = [("TEST_KEY_FILE", OsStr::new("/nowhere"))];
         let words = read("program look", &missing).unwrap();
-        assert!(matches!(
-            Cli::parse_from(words).command,
-            Some(Deed::Look)
-        ));
+        assert!(matches!(Cli::parse_from(words).command, Some(Deed::Look)));
         assert!(read("program serve", &missing).is_err());
         assert_eq!(read("program help serve", &missing).unwrap().len(), 3);
     }
@@ -186,7 +184,10 @@ mod tests {
             let words = read("program serve", &[("TEST_KEY_FILE", nothing)]).unwrap();
             assert_eq!(words.len(), 2, "{words:?}");
         }
-        let variables = [("TEST_KEY", OsStr::new("")), ("TEST_KEY_FILE", key.as_os_str())];
+        let variables = [
+            ("TEST_KEY", OsStr::new("")),
+            ("TEST_KEY_FILE", key.as_os_str()),
+        ];
         assert_eq!(read("program serve", &variables).unwrap().len(), 3);
     }
 
@@ -198,7 +199,10 @@ mod tests {
             ("TEST_KEY_FILE", key.as_os_str()),
         ];
         let said = read("program serve", &variables).unwrap_err();
-        assert_eq!(said, "TEST_KEY and TEST_KEY_FILE are both set; give one of them");
+        assert_eq!(
+            said,
+            "TEST_KEY and TEST_KEY_FILE are both set; give one of them"
+        );
         let folder = OsStr::new("/nowhere/key");
         let said = read("program serve", &[("TEST_KEY_FILE", folder)]).unwrap_err();
         assert!(
@@ -207,6 +211,12 @@ mod tests {
         );
         let bytes = tempfile::NamedTempFile::new().unwrap();
         fs::write(bytes.path(), [0xff, 0xfe]).unwrap();
-        assert!(read("program serve", &[("TEST_KEY_FILE", bytes.path().as_os_str())]).is_err());
+        assert!(
+            read(
+                "program serve",
+                &[("TEST_KEY_FILE", bytes.path().as_os_str())]
+            )
+            .is_err()
+        );
     }
 }
