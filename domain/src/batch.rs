@@ -6,6 +6,9 @@
 //! after the call began, never before, so sharing weakens no promise: a reader that starts after a write was answered
 //! sees that write.
 //!
+//! A flight that waited in vain for a database that is away tells whoever waits for the next one too: one after the
+//! other they would wait twice as long to hear the same.
+//!
 //! In a trace, everybody's wait is a span of their own, and the flight is part of the wait of one of them: the first whose
 //! trace is kept. The others are linked to it.
 
@@ -14,15 +17,22 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 use tracing::{Instrument as _, Span, field::Empty};
 
 use crate::{Error, Result};
 
 type Flight<V> = Pin<Box<dyn Future<Output = Vec<V>> + Send>>;
+/// What everybody who waits is told when a flight was answered with this; `None` if it concerns the flight alone.
+type Outage<V> = fn(&V) -> Option<V>;
 type Fly<K, V> = Box<dyn Fn(Vec<K>) -> Flight<V> + Send + Sync>;
+
+/// From here on a flight that failed has waited for somebody who does not answer. One connection that broke fails at once,
+/// and the next flight takes another.
+const IN_VAIN: Duration = Duration::from_secs(1);
 
 /// A kind of call that is shared. Belongs to one thread of a server (see [`crate::Ctx::for_thread`]): a flight runs on
 /// the runtime of the caller that found none under way.
@@ -34,6 +44,7 @@ struct Shared<K, V> {
     name: &'static str,
     fly: Fly<K, V>,
     most: usize,
+    outage: Outage<V>,
     state: Mutex<State<K, V>>,
 }
 
@@ -51,10 +62,12 @@ struct Waiting<K, V> {
 }
 
 impl<K: Send + 'static, V: Send + 'static> Batch<K, V> {
-    /// `fly` answers at most `most` keys at once, each in its place. `name` is what traces call it.
+    /// `fly` answers at most `most` keys at once, each in its place. `name` is what traces call it, `outage` what is told to
+    /// those whose turn has not come when a flight has waited in vain ([`outage`], [`no_outage`]).
     pub(crate) fn new<F>(
         name: &'static str,
         most: usize,
+        outage: Outage<V>,
         fly: impl Fn(Vec<K>) -> F + Send + Sync + 'static,
     ) -> Self
     where
@@ -65,6 +78,7 @@ impl<K: Send + 'static, V: Send + 'static> Batch<K, V> {
                 name,
                 fly: Box::new(move |keys| Box::pin(fly(keys))),
                 most,
+                outage,
                 state: Mutex::new(State {
                     waiting: VecDeque::new(),
                     flying: false,
@@ -124,6 +138,19 @@ pub(crate) fn answers<K, F, V>(
     keys.iter().map(answer).collect()
 }
 
+/// Everybody's outage is that of a service that is away.
+pub(crate) fn outage<T>(answer: &Result<T>) -> Option<Result<T>> {
+    match answer {
+        Err(error @ Error::Unavailable { .. }) => Some(Err(error.shared())),
+        _ => None,
+    }
+}
+
+/// For calls that never wait long for somebody who is away.
+pub(crate) fn no_outage<V>(_: &V) -> Option<V> {
+    None
+}
+
 impl<K, V> Shared<K, V> {
     fn state(&self) -> MutexGuard<'_, State<K, V>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -147,10 +174,30 @@ impl<K, V> Run<K, V> {
             let span = leader(&batch);
             let (keys, callers): (Vec<K>, Vec<_>) =
                 batch.into_iter().map(|one| (one.key, one.answer)).unzip();
+            let began = Instant::now();
             let answers = (self.shared.fly)(keys).instrument(span).await;
+            if began.elapsed() >= IN_VAIN
+                && let Some(last) = answers.last()
+            {
+                self.tell_outage(last);
+            }
             for (caller, answer) in callers.into_iter().zip(answers) {
                 // Whoever asked may have hung up.
                 let _gone = caller.send(answer);
+            }
+        }
+    }
+
+    /// Tells those who wait what a flight was told, if that holds for them too.
+    fn tell_outage(&self, answer: &V) {
+        let outage = self.shared.outage;
+        if outage(answer).is_none() {
+            return;
+        }
+        let waiting = std::mem::take(&mut self.shared.state().waiting);
+        for caller in waiting {
+            if let Some(told) = outage(answer) {
+                let _gone = caller.answer.send(told);
             }
         }
     }
@@ -212,7 +259,7 @@ mod tests {
             Arc::new(Mutex::new(Vec::new())),
         );
         let (opened, noted) = (Arc::clone(&gate), Arc::clone(&sizes));
-        let batch = Batch::new("held", most, move |keys: Vec<u32>| {
+        let batch = Batch::new("held", most, no_outage, move |keys: Vec<u32>| {
             noted.lock().unwrap().push(keys.len());
             let gate = Arc::clone(&opened);
             async move {
@@ -274,11 +321,54 @@ mod tests {
         assert_eq!(stays.await.unwrap().unwrap(), 20);
     }
 
+    /// The answers to two calls, of which the second comes `flight` after the first and before it fails: how many flights
+    /// there were.
+    async fn flights_until_both_failed(flight: Duration) -> u32 {
+        let flights = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&flights);
+        let batch = Arc::new(Batch::new("away", 100, outage, move |keys: Vec<u32>| {
+            count.fetch_add(1, Ordering::Relaxed);
+            async move {
+                tokio::time::sleep(flight).await;
+                let away = || Error::Unavailable {
+                    what: "the database",
+                    why: "nobody answers".into(),
+                    retry_after: Duration::from_secs(1),
+                };
+                keys.iter().map(|_| Err::<u32, _>(away())).collect()
+            }
+        }));
+        let asked = |key| {
+            let batch = Arc::clone(&batch);
+            async move { batch.call(key).await.unwrap() }
+        };
+        let late = async {
+            tokio::time::sleep(flight / 2).await;
+            asked(2).await
+        };
+        let (first, second) = tokio::join!(asked(1), late);
+        for answer in [first, second] {
+            assert!(matches!(answer, Err(Error::Unavailable { .. })));
+        }
+        flights.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test]
+    async fn who_waits_behind_a_flight_that_waited_in_vain_waits_no_second_time() {
+        assert_eq!(flights_until_both_failed(IN_VAIN).await, 1);
+        let blink = Duration::from_millis(10);
+        assert_eq!(
+            flights_until_both_failed(blink).await,
+            2,
+            "one broken connection concerns its own flight"
+        );
+    }
+
     #[tokio::test]
     async fn a_flight_that_panics_fails_its_callers_and_not_those_after() {
         let flights = Arc::new(AtomicU32::new(0));
         let count = Arc::clone(&flights);
-        let batch = Batch::new("lost", 100, move |keys: Vec<u32>| {
+        let batch = Batch::new("lost", 100, no_outage, move |keys: Vec<u32>| {
             let is_first = count.fetch_add(1, Ordering::Relaxed) == 0;
             async move {
                 assert!(!is_first, "the first flight is lost");

@@ -174,6 +174,7 @@ pub(crate) fn lookups(db: PgPool) -> Lookups {
     Batch::new(
         "sessions.find",
         LOOKUPS_MAX,
+        batch::outage,
         move |tickets: Vec<(Ticket, DateTime<Utc>)>| {
             let db = db.clone();
             async move {

@@ -44,14 +44,24 @@ impl Together {
     pub(crate) fn new(db: PgPool, feed: Arc<FeedCache>, jobs: Jobs) -> Self {
         let reading = db.clone();
         Self {
-            find: Batch::new("posts.find", MOST, move |ids: Vec<PostId>| {
-                let db = reading.clone();
-                async move { find(&db, &ids).await }
-            }),
-            write: Batch::new("posts.write", MOST, move |drafts: Vec<Draft>| {
-                let (db, feed, jobs) = (db.clone(), Arc::clone(&feed), jobs.clone());
-                async move { write(&db, &feed, &jobs, drafts).await }
-            }),
+            find: Batch::new(
+                "posts.find",
+                MOST,
+                batch::outage,
+                move |ids: Vec<PostId>| {
+                    let db = reading.clone();
+                    async move { find(&db, &ids).await }
+                },
+            ),
+            write: Batch::new(
+                "posts.write",
+                MOST,
+                batch::outage,
+                move |drafts: Vec<Draft>| {
+                    let (db, feed, jobs) = (db.clone(), Arc::clone(&feed), jobs.clone());
+                    async move { write(&db, &feed, &jobs, drafts).await }
+                },
+            ),
         }
     }
 

@@ -317,6 +317,7 @@ pub(crate) fn limits(db: PgPool) -> Limits {
     Batch::new(
         "relations.limits",
         LIMITS_MAX,
+        batch::outage,
         move |people: Vec<UserId>| {
             let db = db.clone();
             async move {
