@@ -29,6 +29,10 @@ BREAKS = re.compile(r"ban-(drop|set|replace|disable)-|ban-revoke|renaming-|chang
 def check(squawk):
     """Raises a Trouble with Squawk's own words, or with ours, when a migration breaks a rule."""
     files = [path for path in sorted((ROOT / "migrations").glob("*.sql")) if number(path) >= SINCE]
+    numbers = [number(path) for path in sorted((ROOT / "migrations").glob("*.sql"))]
+    if numbers != list(range(1, len(numbers) + 1)):
+        # One that came later with a lower number would look to programs of before as if another line had made it.
+        raise Trouble(f"the migrations' numbers have a hole or come twice: {numbers}. They follow each other.")
     for path in files:
         text = path.read_text()
         # One that runs outside a transaction says so in its first line, for sqlx.

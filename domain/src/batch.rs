@@ -20,6 +20,7 @@ use std::{
     time::Duration,
 };
 
+use sqlx::PgPool;
 use tokio::{sync::oneshot, time::Instant};
 use tracing::{Instrument as _, Span, field::Empty};
 
@@ -27,11 +28,11 @@ use crate::{Error, Result};
 
 type Flight<V> = Pin<Box<dyn Future<Output = Vec<V>> + Send>>;
 /// What everybody who waits is told when a flight was answered with this; `None` if it concerns the flight alone.
-type Outage<V> = fn(&V) -> Option<V>;
+type Outage<V> = Box<dyn Fn(&V) -> Option<V> + Send + Sync>;
 type Fly<K, V> = Box<dyn Fn(Vec<K>) -> Flight<V> + Send + Sync>;
 
-/// From here on a flight that failed has waited for somebody who does not answer. One connection that broke fails at once,
-/// and the next flight takes another.
+/// From here on a flight that failed has waited for somebody who does not answer. Connections that PostgreSQL's restart
+/// broke fail at once, and the next flight may already have another.
 const IN_VAIN: Duration = Duration::from_secs(1);
 
 /// A kind of call that is shared. Belongs to one thread of a server (see [`crate::Ctx::for_thread`]): a flight runs on
@@ -67,7 +68,7 @@ impl<K: Send + 'static, V: Send + 'static> Batch<K, V> {
     pub(crate) fn new<F>(
         name: &'static str,
         most: usize,
-        outage: Outage<V>,
+        outage: impl Fn(&V) -> Option<V> + Send + Sync + 'static,
         fly: impl Fn(Vec<K>) -> F + Send + Sync + 'static,
     ) -> Self
     where
@@ -78,7 +79,7 @@ impl<K: Send + 'static, V: Send + 'static> Batch<K, V> {
                 name,
                 fly: Box::new(move |keys| Box::pin(fly(keys))),
                 most,
-                outage,
+                outage: Box::new(outage),
                 state: Mutex::new(State {
                     waiting: VecDeque::new(),
                     flying: false,
@@ -138,10 +139,12 @@ pub(crate) fn answers<K, F, V>(
     keys.iter().map(answer).collect()
 }
 
-/// Everybody's outage is that of a service that is away.
-pub(crate) fn outage<T>(answer: &Result<T>) -> Option<Result<T>> {
-    match answer {
-        Err(error @ Error::Unavailable { .. }) => Some(Err(error.shared())),
+/// Everybody is concerned when PostgreSQL could not be asked and no connection to it is left. A full pool or a deadlock
+/// concerns the flight alone: the next one may have better luck.
+pub(crate) fn outage<T>(db: &PgPool) -> impl Fn(&Result<T>) -> Option<Result<T>> + use<T> {
+    let db = db.clone();
+    move |answer| match answer {
+        Err(error @ Error::Unavailable { .. }) if db.size() == 0 => Some(Err(error.shared())),
         _ => None,
     }
 }
@@ -190,7 +193,7 @@ impl<K, V> Run<K, V> {
 
     /// Tells those who wait what a flight was told, if that holds for them too.
     fn tell_outage(&self, answer: &V) {
-        let outage = self.shared.outage;
+        let outage = &self.shared.outage;
         if outage(answer).is_none() {
             return;
         }
@@ -326,18 +329,26 @@ mod tests {
     async fn flights_until_both_failed(flight: Duration) -> u32 {
         let flights = Arc::new(AtomicU32::new(0));
         let count = Arc::clone(&flights);
-        let batch = Arc::new(Batch::new("away", 100, outage, move |keys: Vec<u32>| {
-            count.fetch_add(1, Ordering::Relaxed);
-            async move {
-                tokio::time::sleep(flight).await;
-                let away = || Error::Unavailable {
-                    what: "the database",
-                    why: "nobody answers".into(),
-                    retry_after: Duration::from_secs(1),
-                };
-                keys.iter().map(|_| Err::<u32, _>(away())).collect()
-            }
-        }));
+        let nobody = sqlx::postgres::PgPoolOptions::new()
+            .connect_lazy("postgres://nobody@127.0.0.1:1/none")
+            .unwrap();
+        let batch = Arc::new(Batch::new(
+            "away",
+            100,
+            outage(&nobody),
+            move |keys: Vec<u32>| {
+                count.fetch_add(1, Ordering::Relaxed);
+                async move {
+                    tokio::time::sleep(flight).await;
+                    let away = || Error::Unavailable {
+                        what: "the database",
+                        why: "nobody answers".into(),
+                        retry_after: Duration::from_secs(1),
+                    };
+                    keys.iter().map(|_| Err::<u32, _>(away())).collect()
+                }
+            },
+        ));
         let asked = |key| {
             let batch = Arc::clone(&batch);
             async move { batch.call(key).await.unwrap() }

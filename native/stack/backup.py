@@ -25,7 +25,7 @@ from pathlib import Path
 from . import database
 from .layout import ROOT, write_atomically
 from .say import Trouble, duration, note, step
-from .snapshot import LEFT_OUT, Snapshot
+from .snapshot import LEFT_OUT, LOG_DAYS, Snapshot
 
 FORMAT = 1
 MANIFEST, SUMS, DUMP = "manifest.json", "SHA256SUMS", "dump"
@@ -121,7 +121,7 @@ def _dump(layout, folder, snapshot):
     """pg_dump, at the lowest priority: who writes posts comes first. It syncs its files itself."""
     command = ["nice", "-n", "19", f"{layout.settings['postgres_bin']}/pg_dump", "--format=directory", f"--file={folder}",
                f"--jobs={jobs()}", f"--snapshot={snapshot}", "--no-owner", "--lock-wait-timeout=60s", "--verbose",
-               *(f"--exclude-table-data=public.{table}" for table in LEFT_OUT)]
+               *(f"--exclude-table-data=public.{table}" for table in LEFT_OUT), f"--exclude-table=public.{LOG_DAYS}*"]
     attend(command, "pg_dump", database.client_environment(layout, "owner"), lambda: _size(folder))
 
 

@@ -124,7 +124,13 @@ def migrate(layout, name="linnet"):
         env={**_plain(), **settings_for(layout, "api"), "DATABASE_URL": layout.database_url("owner", name)})
 
 
+# What the stack alone says. From a terminal, a second secret for logins would be believed, and a file of a secret contradict
+# the stack's own.
+FOREIGN = {f"{name}{suffix}" for name in ("DATABASE_URL", "REDIS_URL", "JWT_SECRET", "JWT_SECRET_PREVIOUS")
+           for suffix in ("", "_FILE")}
+
+
 def _plain():
     """This terminal's environment without the names that libpq and the programs would obey."""
     return {name: value for name, value in os.environ.items()
-            if not name.startswith("PG") and not name.endswith("DATABASE_URL")}
+            if not name.startswith("PG") and name not in FOREIGN}

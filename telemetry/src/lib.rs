@@ -14,6 +14,7 @@ mod log;
 #[cfg(feature = "testing")]
 pub mod options;
 pub mod secrets;
+mod share;
 pub mod store;
 pub mod trace;
 

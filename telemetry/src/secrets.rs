@@ -75,7 +75,14 @@ fn with_files(
             else {
                 continue;
             };
-            if !option.is_hide_env_values_set() {
+            // What the command line says counts, as it does against a variable.
+            let is_given = |word: &OsString| {
+                let word = word.to_string_lossy();
+                word.strip_prefix("--")
+                    .and_then(|word| word.strip_prefix(flag))
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+            };
+            if !option.is_hide_env_values_set() || words.iter().any(is_given) {
                 continue;
             }
             if let Some(secret) = from_file(name, environment)? {
@@ -175,6 +182,16 @@ mod tests {
         assert!(matches!(Cli::parse_from(words).command, Some(Deed::Look)));
         assert!(read("program serve", &missing).is_err());
         assert_eq!(read("program help serve", &missing).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn what_the_command_line_says_counts() {
+        let key = file("from the file");
+        let variables = [("TEST_KEY_FILE", key.as_os_str())];
+        for line in ["program serve --key=typed", "program serve --key typed"] {
+            let cli = Cli::parse_from(read(line, &variables).unwrap());
+            assert!(matches!(cli.command, Some(Deed::Serve(serve)) if serve.key == "typed"));
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::{
     cell::Cell,
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -21,6 +22,8 @@ use tokio::sync::oneshot;
 const MOST_RECORDS: usize = 16 << 10;
 /// The most bytes of them.
 const MOST_BYTES: usize = 16 << 20;
+/// An empty id as JSON, as the jobs of posts have it that no request wrote.
+const NO_ID: &str = "\"\"";
 /// How long the end of a program waits for what has not been written yet.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -46,20 +49,13 @@ pub struct LogStoreConfig {
     /// Whether log records are kept in PostgreSQL too, for `api logs` to read: off or postgres.
     #[arg(long, env, value_enum, default_value_t, hide_possible_values = true)]
     pub log_store: LogStore,
-    /// The share of requests whose records are stored, from 0 to 1; of a request all or none. Warnings, errors, requests
-    /// answered with 500 and above, and what belongs to no request are always stored.
-    #[arg(long, env, default_value_t = 0.1, value_parser = share)]
+    /// The share of requests whose records are stored, from 0 to 1; of a request all or none. Warnings, errors, the ends of
+    /// requests answered with 500 and above, and what belongs to no request are always stored.
+    #[arg(long, env, default_value_t = 0.1, value_parser = crate::share::parse)]
     pub log_store_sample: f64,
     /// How many whole days records are stored. The shortest time that any of the programs is told counts.
     #[arg(long, env, default_value_t = 14, value_parser = clap::value_parser!(u16).range(1..=3650))]
     pub log_store_days: u16,
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    text.parse()
-        .ok()
-        .filter(|share| (0.0..=1.0).contains(share))
-        .ok_or_else(|| "a share is a number from 0 to 1".into())
 }
 
 impl LogStoreConfig {
@@ -112,8 +108,11 @@ impl Keep {
         if LEFT_OUT.get() {
             return false;
         }
+        let of_a_request = |id: &&str| *id != NO_ID;
         level >= 40
-            || request_id().is_none_or(|id| self.share.has(id))
+            || request_id()
+                .filter(of_a_request)
+                .is_none_or(|id| self.share.has(id))
             || status().is_some_and(|status| status.parse().is_ok_and(|status: u16| status >= 500))
     }
 
@@ -198,7 +197,12 @@ impl Buffer {
             .name("log-store".into())
             .spawn(move || {
                 LEFT_OUT.set(true);
-                runtime.block_on(write(self, told));
+                let writing = AssertUnwindSafe(|| runtime.block_on(write(self, told)));
+                if catch_unwind(writing).is_err() {
+                    return tracing::error!(
+                        "the log store has failed; no record is stored until this program is started anew"
+                    );
+                }
                 // Nobody may be waiting.
                 let _unheard = ended.send(());
             })?;
@@ -217,6 +221,7 @@ impl Writing {
     /// Has everything written that waits, for a few seconds at most.
     pub async fn finish(self) {
         drop(self.stop);
+        // A writer that failed has said so itself.
         if tokio::time::timeout(LAST_WORDS, self.end).await.is_err() {
             tracing::warn!("the log store does not answer; what was logged last is not in it");
         }
@@ -251,9 +256,15 @@ mod tests {
     }
 
     fn request(id: &str, status: u16) {
-        let span = tracing::info_span!("request", request_id = id, http.status = status);
+        let span = tracing::info_span!(
+            "request",
+            request_id = id,
+            http.status = tracing::field::Empty
+        );
         let _in_request = span.enter();
         tracing::info!("a step");
+        // It is known at the end only.
+        span.record("http.status", status);
     }
 
     #[test]
@@ -264,16 +275,6 @@ mod tests {
             log_store_days: 1,
         };
         assert!(config.buffer().unwrap().is_none());
-    }
-
-    #[test]
-    fn a_share_is_between_nothing_and_everything() {
-        for (text, value) in [("0", 0.0), ("1", 1.0), ("0.25", 0.25), ("1e-3", 0.001)] {
-            assert_eq!(share(text), Ok(value));
-        }
-        for wrong in ["", "-0.1", "1.1", "10%", "NaN", "inf"] {
-            assert!(share(wrong).is_err(), "{wrong}");
-        }
     }
 
     #[test]
@@ -311,6 +312,7 @@ mod tests {
             request("fine", 200);
             request("its fault", 404);
             request("our fault", 503);
+            request("", 200);
             tracing::info!("a start");
             let span = tracing::info_span!("request", request_id = "odd", http.status = 200);
             let _in_request = span.enter();
@@ -325,7 +327,8 @@ mod tests {
             said,
             [
                 (Some("our fault"), Some(30)),
-                (Some("our fault"), Some(30)),
+                (Some(""), Some(30)),
+                (Some(""), Some(30)),
                 (None, Some(30)),
                 (Some("odd"), Some(40)),
                 (Some("odd"), Some(50)),
@@ -353,6 +356,17 @@ mod tests {
         assert_eq!(buffer.by_ref().count(), 3);
         keep.offer(large);
         assert_eq!(buffer.dropped().get(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_panics_is_no_hindrance_to_who_logs_or_ends() {
+        let (keep, buffer) = buffer(1.0);
+        let writing = buffer
+            .hand_to(|_, _| async { panic!("a fault of the writer's") })
+            .unwrap();
+        writing.finish().await;
+        keep.offer("nobody takes it\n".into());
+        assert_eq!(keep.dropped.get(), 1);
     }
 
     #[tokio::test]

@@ -31,6 +31,7 @@ use opentelemetry_sdk::{
         ShouldSample as _,
     },
 };
+use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use tracing::{
     Level, Metadata, Span, Subscriber, level_filters::LevelFilter, subscriber::Interest,
@@ -45,6 +46,10 @@ use uuid::Uuid;
 
 pub(crate) use outgoing::spans_total;
 
+use crate::secrets;
+
+/// The variable that carries what a collector wants to be told with each delivery; may be in a file.
+const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
 /// How long a collector may take for one delivery.
 const DELIVERY: Duration = Duration::from_secs(5);
 /// How long the end of a program waits for its last spans to be taken.
@@ -66,16 +71,8 @@ pub struct TraceConfig {
     #[arg(long, env)]
     pub otel_service_name: Option<String>,
     /// The share of requests that are traced, from 0 to 1.
-    #[arg(long, env, default_value_t = 1.0, value_parser = share)]
+    #[arg(long, env, default_value_t = 1.0, value_parser = crate::share::parse)]
     pub otel_traces_sampler_arg: f64,
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    let share = text
-        .parse()
-        .ok()
-        .filter(|share| (0.0..=1.0).contains(share));
-    share.ok_or_else(|| "a share is a number from 0 to 1, such as 0.01".to_owned())
 }
 
 impl TraceConfig {
@@ -169,14 +166,37 @@ fn exporter(address: Url) -> anyhow::Result<SpanExporter> {
     let client = client
         .join()
         .map_err(|_| anyhow::anyhow!("the HTTP client for traces cannot be made"))??;
+    let given = secrets::secret(HEADERS)?;
     SpanExporter::builder()
         .with_http()
         .with_http_client(client)
+        .with_headers(headers(given.as_deref().unwrap_or_default())?)
         .with_protocol(Protocol::HttpBinary)
         .with_timeout(DELIVERY)
         .with_endpoint(address.as_str())
         .build()
         .context("traces cannot be sent to OTEL_EXPORTER_OTLP_ENDPOINT")
+}
+
+/// What goes along with each delivery, such as a collector's key, as OpenTelemetry writes it in [`HEADERS`]:
+/// `name=value,name=value`, with values percent-encoded.
+fn headers(text: &str) -> anyhow::Result<HashMap<String, String>> {
+    let pairs = text
+        .split(',')
+        .map(str::trim)
+        .filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| {
+            // Whatever is wrong with it, it may be a secret.
+            let (name, value) = pair
+                .split_once('=')
+                .with_context(|| format!("{HEADERS} is not of the form name=value,name=value"))?;
+            let value = percent_decode_str(value.trim())
+                .decode_utf8()
+                .with_context(|| format!("{HEADERS} holds a value that is no text"))?;
+            Ok((name.trim().to_owned(), value.into_owned()))
+        })
+        .collect()
 }
 
 /// Who made the spans. OTEL_RESOURCE_ATTRIBUTES adds to it.
@@ -368,10 +388,17 @@ mod options_tests {
     }
 
     #[test]
-    fn a_share_is_between_none_and_all() {
-        assert_eq!(share("0.01"), Ok(0.01));
-        for wrong in ["", "-0.1", "1.1", "NaN", "1 %"] {
-            assert!(share(wrong).is_err(), "{wrong}");
+    fn what_a_collector_wants_to_be_told_is_read_and_not_repeated() {
+        assert_eq!(headers("").unwrap(), HashMap::new());
+        let two = headers("x-key = a%20b%2C , authorization=Bearer hidden=").unwrap();
+        assert_eq!(two["x-key"], "a b,");
+        assert_eq!(two["authorization"], "Bearer hidden=");
+        for wrong in ["hidden", "x-key=%ff"] {
+            let refusal = format!("{:#}", headers(wrong).unwrap_err());
+            assert!(
+                refusal.starts_with(HEADERS) && !refusal.contains("hidden"),
+                "{refusal}"
+            );
         }
     }
 

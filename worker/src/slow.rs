@@ -16,7 +16,8 @@ impl SlowJobs {
         })
     }
 
-    /// Names the job if it was slow. Whose job it was, the span says that this is called in.
+    /// Names the job if it was slow. Where it is one post's, the span that this is called in says whose; bringing posts to
+    /// home timelines and computing trends are nobody's alone.
     pub fn note(self, job: &'static str, took: Duration) {
         if took >= self.0 {
             let milliseconds = took.as_secs_f64() * 1e3;

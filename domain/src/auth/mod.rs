@@ -174,7 +174,7 @@ pub(crate) fn lookups(db: PgPool) -> Lookups {
     Batch::new(
         "sessions.find",
         LOOKUPS_MAX,
-        batch::outage,
+        batch::outage(&db),
         move |tickets: Vec<(Ticket, DateTime<Utc>)>| {
             let db = db.clone();
             async move {

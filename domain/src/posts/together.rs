@@ -47,7 +47,7 @@ impl Together {
             find: Batch::new(
                 "posts.find",
                 MOST,
-                batch::outage,
+                batch::outage(&db),
                 move |ids: Vec<PostId>| {
                     let db = reading.clone();
                     async move { find(&db, &ids).await }
@@ -56,7 +56,7 @@ impl Together {
             write: Batch::new(
                 "posts.write",
                 MOST,
-                batch::outage,
+                batch::outage(&db),
                 move |drafts: Vec<Draft>| {
                     let (db, feed, jobs) = (db.clone(), Arc::clone(&feed), jobs.clone());
                     async move { write(&db, &feed, &jobs, drafts).await }

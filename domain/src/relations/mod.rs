@@ -317,7 +317,7 @@ pub(crate) fn limits(db: PgPool) -> Limits {
     Batch::new(
         "relations.limits",
         LIMITS_MAX,
-        batch::outage,
+        batch::outage(&db),
         move |people: Vec<UserId>| {
             let db = db.clone();
             async move {

@@ -1,4 +1,4 @@
-//! Counts the SQL statements of a test: those that sqlx reports on the test's own thread, which is the only one that a
+//! Counts the SQL statements of a test, and hears the warnings of the log store: what is said on the test's own thread, which is the only one that a
 //! `#[tokio::test]` without a flavour runs on.
 
 use std::{
@@ -54,7 +54,7 @@ struct Watcher(Arc<Mutex<Vec<(Level, String)>>>);
 
 impl Subscriber for Watcher {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "sqlx::query"
+        matches!(metadata.target(), "sqlx::query" | "domain::logs")
     }
 
     fn event(&self, event: &Event<'_>) {
@@ -85,7 +85,7 @@ impl Visit for Sql {
         // All of the others in a warning are figures.
         if matches!(
             field.name(),
-            "summary" | "db.statement" | "slow_threshold" | "message"
+            "summary" | "db.statement" | "slow_threshold" | "message" | "records"
         ) {
             self.0.push_str(&format!("{value:?} "));
         }

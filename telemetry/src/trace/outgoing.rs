@@ -80,7 +80,7 @@ fn bounded(exporter: impl SpanExporter + 'static, flow: Flow) -> Bounded {
 
 #[derive(Debug)]
 struct Flow {
-    /// Spans between [`Bounded`] and [`Outgoing`].
+    /// Spans that are finished and of which it is not known yet whether the collector took them.
     waiting: AtomicUsize,
     sent: IntCounter,
     failed: IntCounter,
@@ -114,6 +114,14 @@ impl Flow {
         let why = why.map_or("there are too many".to_owned(), ToString::to_string);
         tracing::warn!(spans, error = why, "spans of traces are lost");
     }
+
+    /// Says what is lost at the end, however shortly ago it was said before: what still waits will not be sent.
+    fn last_words(&self, why: Option<&OTelSdkError>) {
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        self.dropped.inc_by(waiting as u64);
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).at = None;
+        self.complain(why);
+    }
 }
 
 /// Takes spans from those who finish them, as long as there is room. It keeps count itself because the SDK, whose room
@@ -140,7 +148,9 @@ impl SpanProcessor for Bounded {
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.batch.shutdown_with_timeout(timeout)
+        let outcome = self.batch.shutdown_with_timeout(timeout);
+        self.flow.last_words(outcome.as_ref().err());
+        outcome
     }
 
     fn set_resource(&mut self, resource: &Resource) {
@@ -158,8 +168,8 @@ struct Outgoing<E> {
 impl<E: SpanExporter> SpanExporter for Outgoing<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let count = batch.len();
-        self.flow.waiting.fetch_sub(count, Ordering::Relaxed);
         let outcome = self.exporter.export(shown::spans(batch)).await;
+        self.flow.waiting.fetch_sub(count, Ordering::Relaxed);
         let counter = match &outcome {
             Ok(()) => &self.flow.sent,
             Err(_) => &self.flow.failed,

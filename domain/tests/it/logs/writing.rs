@@ -112,6 +112,42 @@ async fn a_stop_without_postgresql_says_what_is_lost_and_does_not_hang() {
 }
 
 #[tokio::test]
+async fn losses_are_said_once_a_minute_and_at_the_end() {
+    let said = Statements::watch();
+    let database = testing::database().await;
+    let writer = Running::start(&database, 14);
+    let losses = || -> Vec<String> {
+        let warnings = said.warnings();
+        warnings
+            .into_iter()
+            .filter(|words| words.contains("not stored but dropped"))
+            .collect()
+    };
+    writer.dropped.inc_by(5);
+    let mut first = Vec::new();
+    testing::eventually("the loss to be said", async || {
+        first = losses();
+        !first.is_empty()
+    })
+    .await;
+    assert!(
+        first.len() == 1 && first[0].contains('5'),
+        "how many: {first:?}"
+    );
+
+    // It looks five times a second; what is not said can only be waited for.
+    writer.dropped.inc_by(2);
+    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    assert_eq!(losses(), [""; 0]);
+    writer.finish().await;
+    let last = losses();
+    assert!(
+        last.len() == 1 && last[0].contains('2'),
+        "how many more: {last:?}"
+    );
+}
+
+#[tokio::test]
 async fn days_that_are_too_old_are_dropped_whole() {
     let database = testing::database().await;
     let sql = pool(&database).await;
