@@ -16,8 +16,10 @@ help: ## this list
 	@echo
 	@echo "  Variables: PORT=8080 (the public port; the 65 after it are used too), LINNET_DATA=.linnet (data, logs,"
 	@echo "  secrets), WAIT_LLM=1 (up: wait for llm-service too), LLM_MODEL=… (a GGUF file or a hub id),"
-	@echo "  LINNET_BIN_DIR=… (use these binaries instead of building), CARGO_TARGET_DIR=…, and the programs' own"
-	@echo "  settings: LOG_LEVEL, LOG_FORMAT, CACHE_ACTIVE, RATE_LIMITER, APP_ENV, API_*, WORKER_*, LLM_*, OTEL_*"
+	@echo "  LINNET_BIN_DIR=… (use these binaries instead of building), CARGO_TARGET_DIR=…, ALERTMANAGER_CONFIG=… (who is"
+	@echo "  told of alerts), and the programs' own settings: LOG_*, CACHE_ACTIVE, RATE_LIMITER, RATE_LIMIT_*, APP_ENV,"
+	@echo "  CONTENT_MAX_CHARACTERS, DATABASE_MAX_CONNECTIONS, API_*, WORKER_*, TIMELINE_*, LLM_*, HF_*, OTEL_*."
+	@echo "  make up knows only what it is told: a setting that is not given again goes back to its default."
 
 up: python ## start the stack, or bring it up to date (also: make up api=3 WAIT_LLM=1)
 	@native/linnet up $(counts)
@@ -43,7 +45,7 @@ clean: python ## delete the data of a stopped stack (asks first; YES=1 answers)
 backup: python ## the database of the running stack to a folder: make backup TO=/backups (KEEP=7: so many are kept)
 	@native/linnet backup "to=$(TO)" "keep=$(KEEP)"
 
-restore: python ## a backup into the running stack, which must be empty: make restore FROM=/backups/linnet-…
+restore: python ## a backup into the running stack, which must be empty: make restore FROM=/backups/linnet-… (REPLACE=1: in place of a database with people in it)
 	@native/linnet restore "from=$(FROM)"
 
 rotate: python ## another secret signs the logins, nobody is logged out (a day later: END=1)
