@@ -88,7 +88,9 @@ class Release:
 def root(name, release, packages, variant="minbase", hooks=()):
     """A root filesystem as a tar file: made by mmdebstrap, kept, and made anew when what it consists of changes. Which release it
     is of, `release` is asked only when it is made."""
-    recipe = "\n".join([variant, *packages, *hooks])
+    # Where packages are only unpacked mmdebstrap comes to no other hook.
+    hook = "extract-hook" if variant == "extract" else "customize-hook"
+    recipe = "\n".join([variant, *packages, *(f"{hook}={command}" for command in hooks)])
     tar, stamp = CACHE / f"{name}.tar", CACHE / f"{name}.recipe"
     if tar.exists() and stamp.exists() and stamp.read_text() == recipe:
         return tar
@@ -101,7 +103,7 @@ def root(name, release, packages, variant="minbase", hooks=()):
                # Neither documentation nor translations.
                "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
                "--dpkgopt=path-exclude=/usr/share/locale/*",
-               *(f"--customize-hook={hook}" for hook in hooks), release, str(part), source(release)]
+               *(f"--{hook}={command}" for command in hooks), release, str(part), source(release)]
     environment = {**os.environ, "TMPDIR": str(CACHE), "DEBIAN_FRONTEND": "noninteractive"}
     try:
         run(command, f"mmdebstrap of {release}", env=environment, stdin=subprocess.DEVNULL)

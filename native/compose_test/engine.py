@@ -22,6 +22,7 @@ from .debian import Unavailable
 # As in stack/packages.py: program → Debian package.
 PACKAGES = {"podman": "podman", "runc": "runc", "mmdebstrap": "mmdebstrap", "iptables": "iptables", "ip": "iproute2",
             "unshare": "util-linux", "/usr/lib/podman/netavark": "netavark", "/usr/lib/podman/aardvark-dns": "aardvark-dns"}
+ENTER = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
 HEALTH_SECONDS = 1
 
 
@@ -35,18 +36,53 @@ def ensure():
         packages.ensure(PACKAGES)
     except Trouble as fault:
         raise Unavailable(str(fault))
+    # A container without CAP_SYS_ADMIN has the programs and still may not.
+    probe = subprocess.run([*ENTER, "true"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                           text=True)
+    if probe.returncode != 0:
+        raise Unavailable(f"no namespaces may be made here, which podman needs (CAP_SYS_ADMIN): {probe.stdout.strip()}")
+
+
+def limits():
+    """The most open files and processes that a container may be given here. podman by itself gives 1048576 of each that it is
+    not told of, which who may not raise limits cannot have."""
+    kinds = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
+    hard = {name: resource.getrlimit(kind)[1] for name, kind in kinds.items()}
+    return {name: 1048576 if limit == resource.RLIM_INFINITY else min(limit, 1048576) for name, limit in hard.items()}
 
 
 def enter(words):
     """Runs this program again with these arguments in namespaces of its own; returns its exit status."""
-    command = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, *words]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    process = subprocess.Popen([*ENTER, sys.executable, *words], stdin=subprocess.DEVNULL)
     try:
         return process.wait()
     except BaseException:
         process.kill()
         process.wait()
         raise
+
+
+class Nobody:
+    """A name server that knows no name, for the names that the networks' own do not know.
+
+    podman gives a container one name server for each of its networks, and each knows that network alone. Without a way out of
+    these namespaces it would stay silent about any other name, and five seconds pass before the next one is asked. “Server
+    failure” has it asked at once, as Docker's, which is one for all networks, answers at once.
+    """
+
+    ADDRESS = "127.0.0.53"
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((self.ADDRESS, 53))
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            question, asker = self.socket.recvfrom(512)
+            if len(question) >= 12:
+                # The question again, as an answer (0x80 in its flags) with the code 2.
+                self.socket.sendto(question[:2] + bytes([question[2] | 0x80, 0x82]) + question[4:], asker)
 
 
 class Engine:
@@ -64,19 +100,25 @@ class Engine:
         self.service = None
 
     def __enter__(self):
-        run(["ip", "link", "set", "lo", "up"], "the loopback interface")
-        # What netavark keeps there belongs to these namespaces only.
-        os.makedirs("/run/containers", exist_ok=True)
-        run(["mount", "-t", "tmpfs", "tmpfs", "/run/containers"], "a /run/containers of its own")
-        for name in ("tmp", "networks", "static", "volumes"):
+        try:
+            run(["ip", "link", "set", "lo", "up"], "the loopback interface")
+            # What netavark keeps there belongs to these namespaces only.
+            os.makedirs("/run/containers", exist_ok=True)
+            run(["mount", "-t", "tmpfs", "tmpfs", "/run/containers"], "a /run/containers of its own")
+            (self.folder / "resolv.conf").write_text(f"nameserver {Nobody.ADDRESS}\n")
+            run(["mount", "--bind", str(self.folder / "resolv.conf"), "/etc/resolv.conf"], "a resolv.conf of its own")
+            Nobody()
+        except (Trouble, OSError) as fault:
+            raise Unavailable(f"podman cannot be given what it needs here: {fault}")
+        for name in ("tmp", "networks", "volumes"):
             (self.folder / name).mkdir(exist_ok=True)
-        # Where a container is given any limit podman adds one on processes, by default more than may be allowed here.
-        processes = resource.getrlimit(resource.RLIMIT_NPROC)[1]
-        limit = 1048576 if processes == resource.RLIM_INFINITY else processes
+        defaults = ", ".join(f'"{name}={limit}:{limit}"' for name, limit in limits().items())
+        # static_dir is what podman makes of graphroot when it is called to clean up after a container that has ended: with
+        # another one it would not find the container, which then never counts as ended.
         (self.folder / "containers.conf").write_text(f"""
 [containers]
 log_driver = "k8s-file"
-default_ulimits = ["nproc={limit}:{limit}"]
+default_ulimits = [{defaults}]
 [network]
 network_backend = "netavark"
 network_config_dir = "{self.folder}/networks"
@@ -84,7 +126,7 @@ network_config_dir = "{self.folder}/networks"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 runtime = "runc"
-static_dir = "{self.folder}/static"
+static_dir = "{self.folder}/storage/libpod"
 tmp_dir = "{self.folder}/libpod"
 volume_path = "{self.folder}/volumes"
 """)

@@ -57,6 +57,8 @@ STANDINS = {
     # Only to see that the model is there already: from inside there is no way to the package registry.
     "python": "CMD [\"sh\"]",
 }
+# What compose.yaml calls our own where LINNET_IMAGES is not set.
+OURS = "localhost/linnet"
 # Debian packages neither.
 ABSENT = {"grafana": "Grafana", "jaeger": "Jaeger"}
 
@@ -133,23 +135,24 @@ def _build(engine, folder, text, name, *words):
                   "--tag", name, str(folder))
 
 
-def binaries():
-    """Where the programs of the usual builds are: (folder of api and worker, folder of llm-service)."""
+def binaries(full):
+    """Where the programs of the usual builds are: (folder of api and worker, folder of llm-service). With `full` nobody needs
+    those of api and worker. llm-service takes too long to be built for this alone."""
     given = build.given()
-    folders = (given, given) if given else (build.target() / "server", build.llm_target() / "release")
-    for folder, name in zip((folders[0], *folders), ("api", "worker", "llm-service")):
-        if not (folder / name).is_file():
-            raise Trouble(f"{folder / name} is not there. Build it (`make up`), or name a folder with the three programs: "
-                          "LINNET_BIN_DIR=…")
-    return folders
+    servers, llm = (given, given) if given else (build.target() / "server", build.llm_target() / "release")
+    for program in ([] if full else [servers / "api", servers / "worker"]) + [llm / "llm-service"]:
+        if not program.is_file():
+            raise Unavailable(f"{program} is not there. Build it first (`make up WAIT_LLM=1`, or `make test`), or name a folder "
+                              "with api, worker and llm-service: LINNET_BIN_DIR=…")
+    return servers, llm
 
 
 def make_ours(engine, folder, full):
     """Builds the Dockerfile's targets. What the stages `servers` and `llm` would compile is taken from the usual builds, given as
     build contexts of these names; with `full`, api and worker are compiled in the container."""
     step("our own images" + (", compiled in the container" if full else ", with the programs of the usual build"))
-    servers, llm = binaries()
-    contexts = {"servers": (servers, ("api", "worker")), "llm": (llm, ("llm-service",))}
+    servers, llm = binaries(full)
+    contexts = {**({} if full else {"servers": (servers, ("api", "worker"))}), "llm": (llm, ("llm-service",))}
     for context, (source, names) in contexts.items():
         out = folder / context / "out"
         out.mkdir(parents=True)
@@ -160,9 +163,8 @@ def make_ours(engine, folder, full):
     if full:
         make_compiler(engine, folder)
     for target in ("api", "worker", "llm-service"):
-        given = ["llm"] if full else ["servers", "llm"]
-        words = [word for context in given for word in ("--build-context", f"{context}={folder / context}")]
-        name = f"docker.io/linnet/{target}:local"
+        words = [word for context in contexts for word in ("--build-context", f"{context}={folder / context}")]
+        name = f"{OURS}/{target}:local"
         engine.podman("build", "--format", "docker", "--pull=never", "--target", target, *words, "--tag", name, str(ROOT),
                       shown=full)
         size = int(engine.podman("image", "inspect", "--format", "{{.Size}}", name))

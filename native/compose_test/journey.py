@@ -1,4 +1,6 @@
-"""The journey of a stack in containers: up, healthy, sign-up, post, verdict, more and fewer replicas under traffic, down."""
+"""Two journeys of the stack in containers. In development: up, healthy, sign-up, post, verdict, more and fewer replicas under
+traffic, an alert about what is gone, down. In production: secrets of its own, a proxy in front, somebody who is told of alerts.
+"""
 
 import http.client
 import json
@@ -8,23 +10,24 @@ import threading
 import time
 import urllib.parse
 
-from stack.layout import ROOT
-from stack.say import Trouble, note, step
+from stack.layout import NATIVE, ROOT
+from stack.say import Trouble, note, run, step
 
+from .engine import limits
 from .images import ABSENT
 
-PUBLIC, PROMETHEUS = ("127.0.0.1", 8080), ("127.0.0.1", 9090)
+PUBLIC, PROMETHEUS, ALERTMANAGER = ("127.0.0.1", 8080), ("127.0.0.1", 9090), ("127.0.0.1", 9093)
 # Every target of prometheus.compose.yml, with two API replicas.
 JOBS = {"api": 2, "worker": 1, "llm": 1, "nginx": 1, "redis": 1, "postgres": 1, "node": 1, "prometheus": 1, "alertmanager": 1}
 ONE_SHOT = {"provision", "migrate", "small-model", "notice"}
 READERS = 4
 
 
-def call(address, method, path, body=None, cookie=None, timeout=30):
+def call(address, method, path, body=None, cookie=None, timeout=30, headers=None):
     """(status, JSON or text, headers) of one request."""
     connection = http.client.HTTPConnection(*address, timeout=timeout)
     try:
-        headers = {"content-type": "application/json"} if body is not None else {}
+        headers = {**(headers or {}), **({"content-type": "application/json"} if body is not None else {})}
         if cookie:
             headers["cookie"] = cookie
         connection.request(method, path, None if body is None else json.dumps(body), headers)
@@ -53,30 +56,47 @@ def eventually(what, seconds, condition):
 
 
 class Stack:
-    """compose.yaml under an engine, with what has to differ here in a third file."""
+    """compose.yaml under an engine, in development, with what has to differ here in one more file."""
+
+    FILES = ("compose.yaml", "compose.override.yaml")
 
     def __init__(self, engine, compose, folder, model):
         self.engine, self.compose, self.folder, self.model = engine, compose, folder, model
-        self.environment = {
-            **engine.environment, "DOCKER_HOST": f"unix://{engine.socket}", "DOCKER_CONFIG": str(folder / "docker"),
-            # What a test does is what limits are there to refuse.
-            "RATE_LIMITER": "false",
-        }
-        self.files = ["--file", str(ROOT / "compose.yaml"), "--file", str(ROOT / "compose.override.yaml")]
+        self.environment = {**engine.environment, "DOCKER_HOST": f"unix://{engine.socket}",
+                            "DOCKER_CONFIG": str(folder / "docker"), **self.settings()}
+        self.files = [word for file in self.FILES for word in ("--file", str(ROOT / file))]
+
+    def settings(self):
+        """What is set in the terminal that calls compose."""
+        # What a test does is what limits are there to refuse.
+        return {"RATE_LIMITER": "false"}
+
+    def volumes(self):
+        """Lines of the file of the differences."""
+        # The model is there already: the package registry is out of reach.
+        return ["volumes:", "  small-model:", "    driver: local", "    driver_opts:",
+                f"      {{ type: none, o: bind, device: {self.model.parent} }}"]
 
     def prepare(self):
-        """Writes the third file: podman 4 knows no start_interval, and the package registry is out of reach."""
+        """Writes the file of what differs: podman 4 knows no start_interval, and this machine may allow fewer open files than
+        compose.yaml asks for."""
         config = json.loads(self.call("config", "--format", "json", said=True))
         lines = ["services:"]
         for name, service in sorted(config["services"].items()):
+            more = []
             if "start_interval" in service.get("healthcheck", {}):
-                lines += [f"  {name}:", "    healthcheck:", "      start_interval: !reset null"]
-        lines += ["volumes:", "  small-model:", "    driver: local", "    driver_opts:",
-                  f"      {{ type: none, o: bind, device: {self.model.parent} }}"]
-        path = self.folder / "compose.test.yaml"
-        path.write_text("\n".join(lines) + "\n")
+                more += ["    healthcheck:", "      start_interval: !reset null"]
+            if service.get("ulimits"):
+                more += ["    ulimits:", *(f"      {limit}: {count}" for limit, count in _allowed(service["ulimits"]).items())]
+            if more:
+                lines += [f"  {name}:", *more]
+        path = self.folder / f"{type(self).__name__.lower()}.yaml"
+        path.write_text("\n".join(lines + self.volumes()) + "\n")
         self.files += ["--file", str(path)]
         self.services = sorted(set(config["services"]) - set(ABSENT))
+
+    def travel(self):
+        travel(self)
 
     def call(self, *arguments, said=False):
         """Runs Docker Compose; what it wrote."""
@@ -174,6 +194,15 @@ class Traffic:
         note(f"{what}: {counts['GET']} reads and {counts['POST']} posts so far, 0 failed")
 
 
+def _allowed(asked):
+    """A service's limits, as far as this machine allows them. podman wants all of them when it is told any."""
+    allowed = limits()
+    for name, wanted in asked.items():
+        wanted = wanted if isinstance(wanted, int) else wanted.get("single") or wanted["hard"]
+        allowed[name] = min(wanted, allowed.get(name, wanted))
+    return allowed
+
+
 # What is looked at ---------------------------------------------------------------------------------------------
 
 def targets():
@@ -205,6 +234,53 @@ def busy_replicas():
     """The API replicas that answered requests in the last seconds."""
     asked = query('sum by (instance) (rate(http_requests_total{job="api",route="/api/posts"}[15s])) > 0')
     return [row["metric"]["instance"] for row in asked]
+
+
+def exporters_see():
+    found = {name: [row["value"][1] for row in query(name)] for name in ("pg_up", "redis_up", "nginx_up")}
+    return all(values == ["1"] for values in found.values()), found
+
+
+def rules_work():
+    """Every rule has been evaluated without a fault, and there is one Alertmanager to tell."""
+    rules = [rule for group in call(PROMETHEUS, "GET", "/api/v1/rules")[1]["data"]["groups"] for rule in group["rules"]]
+    wrong = {rule["name"]: rule.get("lastError") or rule["health"] for rule in rules if rule["health"] != "ok"}
+    told = [one["url"] for one in call(PROMETHEUS, "GET", "/api/v1/alertmanagers")[1]["data"]["activeAlertmanagers"]]
+    return bool(rules) and not wrong and len(told) == 1, (len(rules), wrong, told)
+
+
+def told_of(alert, job):
+    """Whether Alertmanager has been told of this alert; if not, what Prometheus says of it."""
+    there = [one["labels"] for one in call(ALERTMANAGER, "GET", "/api/v2/alerts")[1]]
+    return any(labels["alertname"] == alert and labels.get("job") == job for labels in there), query(f'ALERTS{{job="{job}"}}')
+
+
+def address_seen(stack, claimed, scheme="http"):
+    """The address that NGINX writes down of a request that comes with these headers."""
+    mark = f"mark-{time.monotonic_ns()}"
+    call(PUBLIC, "GET", f"/api/posts?limit=1&{mark}", headers={"X-Forwarded-For": claimed, "X-Forwarded-Proto": scheme})
+
+    def line():
+        log = stack.engine.podman("logs", stack.containers("nginx")[0]["Id"])
+        found = [json.loads(line)["remote_addr"] for line in log.splitlines() if mark in line and line.startswith("{")]
+        return bool(found), found and found[0]
+    # NGINX gathers its lines for a second.
+    return eventually("the request in NGINX' log", 15, line)
+
+
+def behind_a_proxy(stack):
+    """Whoever is named in FRONT_PROXIES is believed, and what he was told by others is not."""
+    for claimed in ("203.0.113.7", "198.51.100.66, 203.0.113.7", "203.0.113.7, 192.0.2.1"):
+        seen = address_seen(stack, claimed)
+        if seen != "203.0.113.7":
+            raise Trouble(f"of “X-Forwarded-For: {claimed}” from a proxy that is believed NGINX made {seen}")
+    person = {"username": "grace", "password": "correct horse battery"}
+    call(PUBLIC, "POST", "/api/user/signup", person)
+    for scheme, secure in (("https", True), ("http", False), ("https, x", False)):
+        cookie = call(PUBLIC, "POST", "/api/auth/login", person, headers={"X-Forwarded-Proto": scheme})[2]["set-cookie"]
+        if ("; secure" in cookie.lower()) != secure:
+            raise Trouble(f"with X-Forwarded-Proto: {scheme} the cookie of a login is: {cookie.partition(';')[2]}")
+    note("behind a proxy that is believed, addresses and schemes are those of its clients")
 
 
 def sign_up():
@@ -253,7 +329,7 @@ def refuses_development_secrets(stack):
     secrets = ROOT / "secrets" / "development"
     command = ["podman", "run", "--rm", "--network", "none", "--read-only", "--volume", f"{secrets}:/secrets:ro",
                "--env", "JWT_SECRET_FILE=/secrets/jwt_secret", "--env", "DATABASE_URL_FILE=/secrets/app_database_url",
-               "docker.io/linnet/api:local"]
+               "localhost/linnet/api:local"]
     done = subprocess.run(command, env=stack.engine.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, timeout=60)
     if done.returncode == 0 or "JWT_SECRET looks like a default" not in done.stdout:
@@ -284,6 +360,12 @@ def travel(stack):
          f"({bad['score']:+.2f}); {good['model']}")
     eventually("every target of Prometheus", 60, lambda: targets_are(JOBS))
     note(f"Prometheus finds {sum(JOBS.values())} targets and all are up")
+    eventually("PostgreSQL, Redis and NGINX as their exporters see them", 60, exporters_see)
+    eventually("every rule evaluated", 60, rules_work)
+    note("the exporters reach PostgreSQL, Redis and NGINX; every rule is evaluated; Alertmanager is told")
+    seen = address_seen(stack, "203.0.113.9")
+    if seen == "203.0.113.9":
+        raise Trouble("NGINX believes anybody about his address, though FRONT_PROXIES is not set")
 
     with Traffic(cookie) as traffic:
         step("three API replicas and two workers, under traffic")
@@ -300,12 +382,58 @@ def travel(stack):
         eventually("traffic on the last one", 30, lambda: (traffic.since()["GET"] > before + 200, traffic.since()))
         traffic.verdict("scaling up and down")
 
+    step("without a worker")
+    stack.call("stop", "worker")
+    eventually("an alert about it", 120, lambda: told_of("NoReplica", "worker"))
+    note("Prometheus sees that it is gone and Alertmanager is told: NoReplica, worker")
+    down(stack)
+
+
+def down(stack):
     step("down")
     stack.call("down", "--volumes")
     left = [container["Names"] for container in stack.engine.containers()]
     if left:
         raise Trouble(f"these containers are left: {left}")
     note("nothing is left of it")
+
+
+class Production(Stack):
+    """compose.yaml alone, with secrets that were made for it, behind what ends TLS."""
+
+    FILES = ("compose.yaml",)
+
+    def settings(self):
+        secrets = self.folder / "secrets"
+        run([str(NATIVE / "make-secrets"), str(secrets)], "native/make-secrets")
+        return {
+            "LINNET_SECRETS": str(secrets), "LLM_MODELS": str(self.model.parent), "LLM_MODEL": f"/models/{self.model.name}",
+            "LLM_MEMORY": "3g", "API_REPLICAS": "1",
+            # Whoever calls from this machine: podman's networks are in this one.
+            "FRONT_PROXIES": "10.0.0.0/8, 192.0.2.1",
+            "ALERTMANAGER_CONFIG": str(ROOT / "alertmanager" / "examples" / "webhook.yml"),
+        }
+
+    def volumes(self):
+        return []
+
+    def travel(self):
+        step("in production: up")
+        began = time.monotonic()
+        self.up()
+        eventually("a healthy stack", 240, self.is_up)
+        eventually("the API behind NGINX", 30, lambda: (call(PUBLIC, "GET", "/readyz")[0] == 200, call(PUBLIC, "GET", "/readyz")))
+        note(f"healthy after {time.monotonic() - began:.0f} s, with secrets of native/make-secrets")
+        eventually("PostgreSQL, Redis and NGINX as their exporters see them", 60, exporters_see)
+        told = call(ALERTMANAGER, "GET", "/api/v2/status")[1]["config"]["original"]
+        if "webhook" not in told:
+            raise Trouble(f"Alertmanager has not read ALERTMANAGER_CONFIG but: {told}")
+        note("Alertmanager has read the file in ALERTMANAGER_CONFIG")
+        behind_a_proxy(self)
+        status, body, _ = call(PUBLIC, "POST", "/api/posts", {"content": "The first words of a new place"}, sign_up())
+        if status != 201:
+            raise Trouble(f"the post answered {status}: {body}")
+        down(self)
 
 
 def show_logs(stack):

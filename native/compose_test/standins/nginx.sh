@@ -8,6 +8,11 @@ if [ "${1:-}" = nginx ]; then
         NGINX_LOCAL_RESOLVERS=$(sed -n 's/^nameserver[[:blank:]]*//p' /etc/resolv.conf | tr '\n' ' ')
         export NGINX_LOCAL_RESOLVERS
     fi
+    for script in /docker-entrypoint.d/*.envsh; do
+        # As there: what cannot be executed is left out.
+        # shellcheck disable=SC1090
+        [ ! -x "$script" ] || . "$script"
+    done
     # Names that the environment does not have stay as they are: nginx' own variables look the same.
     names=$(env | sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=.*/${\1}/p' | tr '\n' ' ')
     folder=/etc/nginx/templates
