@@ -1,9 +1,11 @@
 """The stack's configuration files, from their templates."""
 
+import ipaddress
 import os
 
 from . import packages, watch
 from .layout import BINARIES, KINDS, NATIVE, ROOT, write_atomically
+from .say import Trouble
 from .templates import fill, quoted_environment
 
 # Settings of the programs that a person may give to `make up`, by environment or on its command line.
@@ -96,8 +98,22 @@ def _llm_patience(layout):
     return (int(asked) if asked.isdigit() else 60) + 15
 
 
+def front_proxies():
+    """The networks in FRONT_PROXIES: who stands before NGINX and is believed about the client's address and scheme. Nobody by
+    itself: here everybody comes from 127.0.0.1, and who is believed can be whom he likes."""
+    networks = os.environ.get("FRONT_PROXIES", "").replace(",", " ").split()
+    for network in networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as fault:
+            raise Trouble(f"FRONT_PROXIES: {fault}. Name addresses or networks, such as 127.0.0.1 or 10.1.0.0/16, with commas "
+                          "between them.")
+    return networks
+
+
 def services(layout):
     """The configuration of nginx, Redis and Prometheus. Returns the names of those that changed."""
+    in_front = layout.settings.get("front_proxies", [])
     values = {
         "USER_DIRECTIVE": f"user {layout.nginx_user};" if layout.is_root else "# Not root: the workers stay who the master is.",
         "NOFILE": layout.nofile, "RUN": layout.run, "LOGS": layout.logs,
@@ -108,7 +124,11 @@ def services(layout):
         "PUBLIC": f"127.0.0.1:{layout.port}", "INTERNAL": f"127.0.0.1:{layout.internal_port}",
         "STATUS": f"127.0.0.1:{layout.status_port}", "PROMETHEUS": f"127.0.0.1:{layout.prometheus_port}",
         "REDIS_PORT": layout.redis_port, "REDIS_PASSWORD": layout.secrets()["redis"], "DATA": layout.data,
-        "REDIS_MONITOR_PASSWORD": layout.secrets()["redis_monitor"], **watch.template_values(layout),
+        "REDIS_MONITOR_PASSWORD": layout.secrets()["redis_monitor"],
+        "REDIS_MONITOR_RIGHTS": (ROOT / "redis" / "monitor.acl").read_text().strip(),
+        # As nginx/compose/front-proxies.envsh does it in containers.
+        "FRONT_PROXIES_TRUSTED": " ".join(f"set_real_ip_from {network};" for network in in_front),
+        "FRONT_PROXIES_KNOWN": " ".join(f"{network} 1;" for network in in_front), **watch.template_values(layout),
     }
     changed = set()
     for program, folder in (("nginx", ROOT / "nginx"), ("prometheus", ROOT / "prometheus")):

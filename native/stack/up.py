@@ -36,6 +36,7 @@ def up(layout, supervisor, counts, wait_llm):
         for kind in ("api", "worker"):
             build.take(layout, kind)
         layout.settings["passed"] = render.passed_settings()
+        layout.settings["front_proxies"] = render.front_proxies()
         layout.settings["build_environment"] = quoted_environment(
             {**render.build_environment(), "LINNET_DATA": str(layout.data)})
         watch.choose_alertmanager_config(layout)
