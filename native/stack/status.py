@@ -47,6 +47,7 @@ def show(layout, supervisor):
         note("the secret that signed logins before is still believed, and nobody needs it any more: make rotate END=1")
     note(f"open {layout.public_url}    API documentation: {layout.public_url}/docs")
     note(f"watch {watch.dashboards(layout)}    alerts: http://127.0.0.1:{layout.prometheus_port}/alerts")
+    note(watch.who_is_told(layout))
     if not watch.grafana():
         note(watch.ADD_GRAFANA)
     note(f"data and logs: {layout.data}")

@@ -98,13 +98,26 @@ def alertmanager_config(layout):
     return own
 
 
+def who_is_told(layout):
+    """Who hears of an alert, in words."""
+    own = layout.settings.get("alertmanager_config")
+    if own:
+        return f"alerts are told as {own} says; ALERTMANAGER_CONFIG= (empty) tells nobody any more"
+    return "alerts are told to nobody; for a webhook or mail: make up ALERTMANAGER_CONFIG=… (alertmanager/examples)"
+
+
 def choose_alertmanager_config(layout):
-    """Takes ALERTMANAGER_CONFIG over from this terminal and has Alertmanager's own checker read the file."""
-    given = os.environ.get("ALERTMANAGER_CONFIG", "")
-    layout.settings["alertmanager_config"] = os.path.abspath(given) if given else ""
+    """Takes ALERTMANAGER_CONFIG over from this terminal and has Alertmanager's own checker read the file.
+
+    Unlike the programs' settings it stays until another one is given, or none (`make up ALERTMANAGER_CONFIG=`): a plain `make up`
+    must not leave an alert without anybody to hear it, which nobody would notice."""
+    given = os.environ.get("ALERTMANAGER_CONFIG")
+    if given is not None:
+        layout.settings["alertmanager_config"] = os.path.abspath(given) if given else ""
     file = alertmanager_config(layout)
     if not Path(file).is_file():
-        raise Trouble(f"ALERTMANAGER_CONFIG={given} is no file. Name one; alertmanager/examples has two to begin with.")
+        raise Trouble(f"ALERTMANAGER_CONFIG={file} is no file. Name one (alertmanager/examples has two to begin with), or none, "
+                      "and nobody is told of alerts: make up ALERTMANAGER_CONFIG=")
     run([packages.find("amtool"), "check-config", file], f"Alertmanager's check of {file}")
 
 
