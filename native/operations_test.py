@@ -4,17 +4,20 @@ The first is backed up while people write, the second starts empty and is restor
 that can be told; the secret of logins is changed under requests.
 """
 
+import contextlib
 import hashlib
 import http.client
 import itertools
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -45,11 +48,13 @@ def eventually(what, question):
 class Stack:
     """A native stack without a language model, as the terminal sees it."""
 
-    def __init__(self, data, port, environment, counts):
+    def __init__(self, data, port, environment):
         self.data = data
         # The worker would use all of its time to stop, hoping for the language model that it is not given.
         self.environment = {**environment, "LINNET_DATA": str(data), "PORT": str(port), "RATE_LIMITER": "false",
                             "WORKER_SHUTDOWN_SECONDS": "1"}
+
+    def start(self, *counts):
         self.linnet("up", *counts, "llm=0")
         lines = self.linnet("env").splitlines()
         self.reach = {name: shlex.split(value)[0] if value else "" for name, value in (line.split("=", 1) for line in lines)}
@@ -77,10 +82,10 @@ class Stack:
                        "PGPASSWORD": url.password, "PGDATABASE": url.path.strip("/"), "PGSSLMODE": "disable"}
         return [str(Path(packages.find("postgres")).parent / "psql"), "-XAtq", "-v", "ON_ERROR_STOP=1"], environment
 
-    def sql(self, statement):
+    def sql(self, statement, **settings):
         command, environment = self.psql()
-        done = subprocess.run([*command, "-c", statement], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              text=True)
+        done = subprocess.run([*command, "-c", statement], env={**environment, **settings}, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True)
         demand(done.returncode == 0, f"{statement} works: {done.stdout}")
         return done.stdout.strip()
 
@@ -177,12 +182,15 @@ def run(environment, free_port):
     os.chmod(folder, 0o711)
     failed = True
     try:
-        first = Stack(folder / "first", free_port(), environment, ("api=2", "worker=0"))
+        # Known before they run: one that does not get up has begun something all the same.
+        first = Stack(folder / "first", free_port(), environment)
         stacks.append(first)
+        first.start("api=2", "worker=0")
         # The programs that were just built, without asking cargo again.
         again = {**environment, "LINNET_BIN_DIR": str(first.data / "bin")}
-        second = Stack(folder / "second", free_port(), again, ("api=1", "worker=0"))
+        second = Stack(folder / "second", free_port(), again)
         stacks.append(second)
+        second.start("api=1", "worker=0")
         people = [Person(first, f"writer{number}").join() for number in range(4)]
         whole = under_writes(first, second, people, folder / "backups")
         broken_off(first, folder / "backups")
@@ -220,7 +228,9 @@ def under_writes(first, second, people, backups):
     told = subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=whole).returncode
     demand(told == 0, "sha256sum finds the backup whole")
 
-    second.linnet("restore", f"from={whole}")
+    kept = restored_under_a_newcomer(second, whole)
+    found = second.sql("SELECT username FROM users", PGDATABASE=kept)
+    demand(found == "newcomer", f"who signs up while a backup is restored is in the database that is kept, {kept}: {found}")
     restored = set(map(int, second.sql("SELECT id FROM posts").split()))
     demand(set(before) | set(writers.written[:began]) <= restored, "what was written before the backup is in it")
     demand(after not in restored, "what came later is not")
@@ -233,19 +243,54 @@ def under_writes(first, second, people, backups):
     return whole
 
 
+def restored_under_a_newcomer(second, whole):
+    """Restores into an empty stack that gets its first account meanwhile. The name of the database that was there."""
+    def sign_up():
+        eventually("the restored database is made", lambda: second.sql(
+            "SELECT count(*) FROM pg_database WHERE datname = 'linnet_restore'") == "1")
+        Person(second, "newcomer").join()
+
+    with ThreadPoolExecutor() as pool:
+        newcomer = pool.submit(sign_up)
+        said = second.linnet("restore", f"from={whole}")
+        newcomer.result()
+    kept = re.search(r"is kept as (linnet_before_\w+)", said)
+    demand(kept, f"the database is kept, because somebody is in it: {said}")
+    return kept[1]
+
+
+def dumps(backups):
+    """The processes that write into this folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = process.read_bytes()
+            if b"pg_dump" in words and str(backups).encode() in words:
+                found.append(process.parent.name)
+    return found
+
+
 def broken_off(first, backups):
     """A backup that was killed is not there, and what is left of it goes with the next. No password is in a list of processes."""
     command, environment = first.psql()
-    # The rights of the programs do for a lock that keeps the backup from beginning.
+    # The rights of the programs do for a lock that keeps pg_dump from beginning.
     blocker = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    blocker.stdin.write("BEGIN;\nLOCK TABLE likes IN ACCESS EXCLUSIVE MODE;\nSELECT 'held';\n")
+    blocker.stdin.write("BEGIN;\nLOCK TABLE log_records IN ACCESS EXCLUSIVE MODE;\nSELECT 'held';\n")
     blocker.stdin.flush()
     demand(blocker.stdout.readline() == "held\n", "the table is held")
     whole = sorted(backups.glob("linnet-*"))
-    killed = subprocess.Popen([LINNET, "backup", f"to={backups}"], env=first.environment, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    eventually("the backup is under way", lambda: first.sql(
-        "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'likes'::regclass") == "1")
+
+    def begun():
+        process = subprocess.Popen([LINNET, "backup", f"to={backups}"], env=first.environment, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        eventually("pg_dump runs", lambda: dumps(backups))
+        return process
+
+    told = begun()
+    told.terminate()
+    demand(told.wait() == 143, "a backup that is told to stop does")
+    demand(not dumps(backups) and not list(backups.glob(".linnet-*.part")), "pg_dump has stopped with it, and nothing is left")
+    killed = begun()
     secrets = [secret.encode() for secret in json.loads((first.data / "secrets.json").read_text()).values()]
     for process in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -256,6 +301,8 @@ def broken_off(first, backups):
     killed.kill()
     killed.wait()
     blocker.communicate("COMMIT;\n")
+    # Nobody has told this one's pg_dump to stop.
+    eventually("it comes to its end", lambda: not dumps(backups))
     demand(sorted(backups.glob("linnet-*")) == whole, "a backup that was killed is not there")
     part, = backups.glob(".linnet-*.part")
     said = first.refusal("restore", f"from={part}", REPLACE="1")
@@ -292,7 +339,8 @@ def quiet_and_the_same(first, second, backups):
 
 def damaged(second, wholes, folder):
     """Whatever is wrong with a backup is said, and the database stays as it is."""
-    before = second.contents()
+    before, databases = second.contents(), "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database"
+    there = second.sql(databases)
     # The first backup has been deleted by the second one's KEEP=1.
     demand(not wholes[0].exists(), "the oldest backup was deleted")
     whole = wholes[1]
@@ -339,8 +387,9 @@ def damaged(second, wholes, folder):
         demand(says in said, f"of {what} it says that it {says}: {said}")
         shutil.rmtree(copy)
     demand(second.contents() == before, "the database is as it was")
-    names = second.sql("SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database WHERE datname LIKE 'linnet%'").split()
-    demand(len(names) == 2 and "linnet" in names, f"nothing is left of what was refused, and the replaced one is kept: {names}")
+    names = second.sql(databases)
+    demand(names == there and names.count("linnet_before_") == 2,
+           f"nothing is left of what was refused, and the two replaced ones are kept: {names}")
     note(f"{len(cases)} damaged backups were refused")
 
 

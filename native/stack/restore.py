@@ -35,7 +35,7 @@ def restore(layout, supervisor, folder, replace):
             raise Trouble(f"the database of this stack has {used}. A backup is restored into an empty stack; to put it in the "
                           "place of this database, which is kept under another name: make restore FROM=… REPLACE=1")
         _fill(layout, folder, manifest)
-        kept = _swap(layout, supervisor, keep=bool(used))
+        kept = _swap(layout, supervisor, bool(used))
     note(f"the backup of {manifest['made_at']} is in service after {duration(time.monotonic() - began)}; everybody has to "
          "log in again")
     if kept:
@@ -102,15 +102,17 @@ def _compare(layout, manifest):
     note(f"all {len(wanted)} tables are as they were: {sum(table['rows'] for table in wanted.values()):,} rows")
 
 
-def _swap(layout, supervisor, keep):
-    """The restored database takes the place of the present one, whose new name is answered if it is kept. Nobody is served
-    meanwhile: what a replica holds in its memory belongs to the other one."""
+def _swap(layout, supervisor, used):
+    """The restored database takes the place of the present one, which is kept if anybody is in it: its new name then. Nobody is
+    served meanwhile: what a replica holds in its memory belongs to the other one."""
     old = f"linnet_before_{time.strftime('%Y%m%dt%H%M%S', time.gmtime())}"
     serving = replicas.running(supervisor, "api") + replicas.running(supervisor, "worker")
     step(f"changing databases, without {', '.join(serving)}")
     began = time.monotonic()
     supervisor.stop(serving)
     try:
+        # It was served until now: the restoring takes minutes, in which somebody may have signed up.
+        used = used or bool(_is_used(layout))
         # Cached pages, home timelines and hints are of the other database; all of it comes again from the new one.
         if redis.ask(layout, "FLUSHALL") != "+OK":
             raise Trouble("Redis did not forget what it holds of the database before. See `make logs P=redis`, then try again.")
@@ -126,7 +128,7 @@ def _swap(layout, supervisor, keep):
         supervisor.start(serving)
         replicas.wait_ready(layout, supervisor, serving)
     note(f"nobody was served for {duration(time.monotonic() - began)}")
-    if keep:
+    if used:
         return old
     _sql(layout, f"DROP DATABASE {old} WITH (FORCE)")
     return None
