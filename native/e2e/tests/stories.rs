@@ -70,6 +70,22 @@ async fn a_post_is_in_the_feed_at_once_and_judged_moments_later() {
         })
         .await;
     }
+    let mut stored = String::new();
+    eventually(
+        "the way to the verdict in the log store",
+        Duration::from_secs(20),
+        async || {
+            let words = ["run", "api", "logs", "--format", "json", "--request-id"];
+            stored = stack.control(&[&words[..], &[&request_id]].concat()).await;
+            let of = |service: &str| stored.contains(&format!(r#""name":"{service}""#));
+            of("api") && of("worker")
+        },
+    )
+    .await;
+    assert!(
+        stored.contains(r#""http.status":201"#) && !stored.contains("wonderful morning"),
+        "{stored}"
+    );
 }
 
 #[tokio::test]

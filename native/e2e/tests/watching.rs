@@ -45,10 +45,11 @@ const NOT_SHOWN: [(&str, &str); 1] = [(
     "address space costs nothing; resident memory is shown",
 )];
 /// Metrics in rules or panels that are not there in this stack.
-const NOT_HERE: [(&str, &str); 4] = [
-    ("log_records_dropped_total", "the log store is off"),
-    ("log_records_stored_total", "the log store is off"),
-    ("log_store_lag_seconds", "the log store is off"),
+const NOT_HERE: [(&str, &str); 2] = [
+    (
+        "trace_spans_total",
+        "where there is no collector, traces are off",
+    ),
     (
         "alertmanager_notifications_failed_total",
         "Alertmanager counts per receiver that it has, and here nobody is told",
