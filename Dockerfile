@@ -1,6 +1,6 @@
 # The images of api, worker and llm-service, from one file:
 #
-#   docker build --target api -t linnet/api:local .
+#   docker build --target api -t localhost/linnet/api:local .
 #
 # Built on Debian bookworm, run on distroless: glibc, certificates and nothing else. No shell is there, so health is asked with
 # each program's own `healthcheck`. They write nothing outside their volumes and may run with a read-only root.

@@ -21,6 +21,7 @@ PUBLIC, PROMETHEUS, ALERTMANAGER = ("127.0.0.1", 8080), ("127.0.0.1", 9090), ("1
 JOBS = {"api": 2, "worker": 1, "llm": 1, "nginx": 1, "redis": 1, "postgres": 1, "node": 1, "prometheus": 1, "alertmanager": 1}
 ONE_SHOT = {"provision", "migrate", "small-model", "notice"}
 READERS = 4
+PERSON = {"username": "ada", "password": "correct horse battery"}
 
 
 def call(address, method, path, body=None, cookie=None, timeout=30, headers=None):
@@ -249,6 +250,11 @@ def rules_work():
     return bool(rules) and not wrong and len(told) == 1, (len(rules), wrong, told)
 
 
+def is_asked(alert, job):
+    found = query(f'ALERTS{{alertname="{alert}",job="{job}"}}')
+    return bool(found), query("up")
+
+
 def told_of(alert, job):
     """Whether Alertmanager has been told of this alert; if not, what Prometheus says of it."""
     there = [one["labels"] for one in call(ALERTMANAGER, "GET", "/api/v2/alerts")[1]]
@@ -268,27 +274,31 @@ def address_seen(stack, claimed, scheme="http"):
     return eventually("the request in NGINX' log", 15, line)
 
 
+def is_secure(person, scheme):
+    """Whether the cookie of a login that comes with this scheme is for https alone."""
+    status, body, headers = call(PUBLIC, "POST", "/api/auth/login", person, headers={"X-Forwarded-Proto": scheme})
+    if status != 200:
+        raise Trouble(f"login answered {status}: {body}")
+    return "; secure" in headers["set-cookie"].lower()
+
+
 def behind_a_proxy(stack):
     """Whoever is named in FRONT_PROXIES is believed, and what he was told by others is not."""
     for claimed in ("203.0.113.7", "198.51.100.66, 203.0.113.7", "203.0.113.7, 192.0.2.1"):
         seen = address_seen(stack, claimed)
         if seen != "203.0.113.7":
             raise Trouble(f"of “X-Forwarded-For: {claimed}” from a proxy that is believed NGINX made {seen}")
-    person = {"username": "grace", "password": "correct horse battery"}
-    call(PUBLIC, "POST", "/api/user/signup", person)
     for scheme, secure in (("https", True), ("http", False), ("https, x", False)):
-        cookie = call(PUBLIC, "POST", "/api/auth/login", person, headers={"X-Forwarded-Proto": scheme})[2]["set-cookie"]
-        if ("; secure" in cookie.lower()) != secure:
-            raise Trouble(f"with X-Forwarded-Proto: {scheme} the cookie of a login is: {cookie.partition(';')[2]}")
+        if is_secure(PERSON, scheme) != secure:
+            raise Trouble(f"with “X-Forwarded-Proto: {scheme}” the cookie of a login is secure: {not secure}")
     note("behind a proxy that is believed, addresses and schemes are those of its clients")
 
 
 def sign_up():
-    person = {"username": "ada", "password": "correct horse battery"}
-    status, body, _ = call(PUBLIC, "POST", "/api/user/signup", person)
+    status, body, _ = call(PUBLIC, "POST", "/api/user/signup", PERSON)
     if status != 201:
         raise Trouble(f"sign-up answered {status}: {body}")
-    status, body, headers = call(PUBLIC, "POST", "/api/auth/login", person)
+    status, body, headers = call(PUBLIC, "POST", "/api/auth/login", PERSON)
     if status != 200:
         raise Trouble(f"login answered {status}: {body}")
     return headers["set-cookie"].split(";")[0]
@@ -366,6 +376,8 @@ def travel(stack):
     seen = address_seen(stack, "203.0.113.9")
     if seen == "203.0.113.9":
         raise Trouble("NGINX believes anybody about his address, though FRONT_PROXIES is not set")
+    if is_secure(PERSON, "https"):
+        raise Trouble("NGINX believes anybody about his scheme, though FRONT_PROXIES is not set")
 
     with Traffic(cookie) as traffic:
         step("three API replicas and two workers, under traffic")
@@ -381,6 +393,8 @@ def travel(stack):
         before = traffic.since()["GET"]
         eventually("traffic on the last one", 30, lambda: (traffic.since()["GET"] > before + 200, traffic.since()))
         traffic.verdict("scaling up and down")
+        eventually("a question about the two that are gone", 60, lambda: is_asked("FewerReplicas", "api"))
+        note("Prometheus sees that there were more: FewerReplicas, api, is pending")
 
     step("without a worker")
     stack.call("stop", "worker")
@@ -429,8 +443,9 @@ class Production(Stack):
         if "webhook" not in told:
             raise Trouble(f"Alertmanager has not read ALERTMANAGER_CONFIG but: {told}")
         note("Alertmanager has read the file in ALERTMANAGER_CONFIG")
+        cookie = sign_up()
         behind_a_proxy(self)
-        status, body, _ = call(PUBLIC, "POST", "/api/posts", {"content": "The first words of a new place"}, sign_up())
+        status, body, _ = call(PUBLIC, "POST", "/api/posts", {"content": "The first words of a new place"}, cookie)
         if status != 201:
             raise Trouble(f"the post answered {status}: {body}")
         down(self)
