@@ -452,9 +452,11 @@ class Production(Stack):
 
 
 def show_logs(stack):
-    """The ends of the containers' logs, when something failed."""
+    """The ends of the containers' logs, and before them what our own programs warned of, when something failed."""
     for container in stack.engine.containers():
-        done = subprocess.run(["podman", "logs", "--tail", "15", container["Id"]], env=stack.engine.environment,
+        done = subprocess.run(["podman", "logs", container["Id"]], env=stack.engine.environment,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        lines = done.stdout.splitlines()
+        warnings = [line for line in lines[:-15] if '"level":40' in line or '"level":50' in line]
         print(f"---- {container['Names'][0]} ({container['State']})")
-        print("\n".join(line[:400] for line in done.stdout.splitlines()), flush=True)
+        print("\n".join(line[:600] for line in warnings[-15:] + lines[-15:]), flush=True)
