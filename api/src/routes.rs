@@ -15,6 +15,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::{
     health,
     live::{Hub, sse, websocket},
+    middleware::leaving::Leaving,
     native::{
         auth, bookmarks, conversation, exports, insights, likes, notifications, posts, profiles,
         relations, reposts, search, sessions, timelines, trends, users,
@@ -39,6 +40,8 @@ pub struct State {
     pub trusted_proxies: Vec<IpNet>,
     /// Live streams.
     pub live: Arc<Hub>,
+    /// Whether the replica is about to stop.
+    pub leaving: Leaving,
 }
 
 /// Everything that is served and documented. Paths without a parameter stand before those with one.

@@ -26,7 +26,11 @@ use crate::{
     extract::MAX_BODY,
     live::{Hub, Limits},
     middleware::{
-        caching::keep_nothing, head::head_as_get, origin::refuse_foreign, rate_limit::rate_limit,
+        caching::keep_nothing,
+        head::head_as_get,
+        leaving::{LEAVE, Leaving, hang_up},
+        origin::refuse_foreign,
+        rate_limit::rate_limit,
     },
     openapi, pages,
     problem::Problem,
@@ -53,6 +57,7 @@ pub struct Application {
     address: SocketAddr,
     ctx: Ctx,
     live: Arc<Hub>,
+    leaving: Leaving,
     registry: Registry,
 }
 
@@ -76,7 +81,9 @@ impl Application {
             per_caller: config.api_live_streams_per_caller,
         };
         let live = Arc::new(Hub::new(limits, ctx.clock, &registry)?);
+        let leaving = Leaving::default();
         let state = State {
+            leaving: leaving.clone(),
             live: Arc::clone(&live),
             tokens: Tokens::new(&config.auth)?,
             llm: Llm::new(&config.llm, ctx.redis.clone(), &registry)?,
@@ -130,6 +137,7 @@ impl Application {
                 .wrap(from_fn(rate_limit))
                 .wrap(from_fn(pages::errors::as_pages))
                 .wrap(from_fn(keep_nothing))
+                .wrap(from_fn(hang_up))
                 .wrap(from_fn(head_as_get))
                 .wrap(DefaultHeaders::new().add(("x-content-type-options", "nosniff")))
                 .wrap(watch.clone())
@@ -158,6 +166,7 @@ impl Application {
             address,
             ctx,
             live,
+            leaving,
             registry,
         })
     }
@@ -212,12 +221,14 @@ impl Application {
         let observer = tokio::spawn(observe(self.ctx.clone()));
         let schema = tokio::spawn(domain::schema::watch(self.ctx.db.clone()));
         let hub = tokio::spawn(Arc::clone(&self.live).run(self.ctx.clone()));
-        let live = self.live;
+        let (live, leaving) = (self.live, self.leaving);
         tokio::spawn(async move {
             stop.await;
             tracing::info!("stopping: finishing what is under way");
             // Streams have no end of their own, for which a stop could wait.
             live.stop();
+            leaving.begin();
+            tokio::time::sleep(LEAVE).await;
             handle.stop(true).await;
         });
         self.server.await?;

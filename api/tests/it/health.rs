@@ -112,6 +112,34 @@ async fn without_postgresql_a_replica_lives_is_not_ready_and_says_so_quickly() {
 }
 
 #[tokio::test]
+async fn who_keeps_a_connection_is_told_to_leave_before_it_is_closed() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut app = TestApp::with(1, |_| {}).await;
+    let address = app.client(0).address;
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let mut ask = async || {
+        let request = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"}") {
+            let mut bytes = [0; 1024];
+            let count = stream.read(&mut bytes).await.unwrap();
+            assert!(count > 0, "hung up on a request");
+            answer.extend_from_slice(&bytes[..count]);
+        }
+        String::from_utf8(answer).unwrap()
+    };
+    let first = ask().await;
+    assert!(!first.contains("connection: close"), "{first}");
+    let rest = async {
+        // Without an answer that says so, some request would be hung up on.
+        while !ask().await.contains("connection: close") {}
+    };
+    let ((), ()) = tokio::join!(rest, app.stop(0, Duration::from_secs(15)));
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
 async fn a_stop_lets_what_is_under_way_finish() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut app = TestApp::with(2, |config| config.api_shutdown_seconds = 10).await;

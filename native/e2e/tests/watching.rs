@@ -114,15 +114,7 @@ fn panels() -> Vec<Panel> {
 async fn query(stack: &Stack, expression: &str) -> Value {
     let url = format!("{}/api/v1/query", stack.prometheus());
     let url = Url::parse_with_params(&url, &[("query", expression)]).unwrap();
-    let answer: Value = stack
-        .http
-        .get(url)
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let answer = json_of(&stack.http, url.as_str()).await;
     assert_eq!(answer["status"], "success", "{expression}: {answer}");
     answer["data"]["result"].clone()
 }
@@ -137,7 +129,7 @@ fn shows(result: &Value) -> bool {
 
 /// The names of metrics in an expression: words of the families that there are, which are no labels.
 fn metrics_in(expression: &str) -> BTreeSet<String> {
-    const FAMILIES: [&str; 25] = [
+    const FAMILIES: [&str; 26] = [
         "alertmanager_",
         "analyses_",
         "analysis_",
@@ -161,6 +153,7 @@ fn metrics_in(expression: &str) -> BTreeSet<String> {
         "redis_",
         "scheduled_",
         "scrape_",
+        "trace_",
         "worker_",
         "up",
     ];
@@ -271,15 +264,7 @@ async fn what_is_asked_for_is_exported_and_what_we_export_is_shown() {
     let names = async |selector: &str| -> BTreeSet<String> {
         let url = format!("{}/api/v1/label/__name__/values", stack.prometheus());
         let url = Url::parse_with_params(&url, &[("match[]", selector)]).unwrap();
-        let answer: Value = stack
-            .http
-            .get(url)
-            .send()
-            .await
-            .unwrap()
-            .json()
-            .await
-            .unwrap();
+        let answer = json_of(&stack.http, url.as_str()).await;
         let names = answer["data"].as_array().unwrap().iter();
         names
             .map(|name| name.as_str().unwrap().to_owned())
