@@ -9,7 +9,10 @@ use domain::{
     config::{CacheConfig, DatabaseConfig, LlmConfig, PostsConfig, RedisConfig},
     rate_limits::RateLimitConfig,
 };
-use telemetry::LogConfig;
+use ipnet::IpNet;
+use telemetry::{LogConfig, TraceConfig, store::LogStoreConfig};
+
+use crate::logs::{self, LogsConfig};
 
 /// Linnet's HTTP API. Start as many replicas as you like: they share PostgreSQL and Redis and keep nothing to
 /// themselves.
@@ -35,6 +38,9 @@ pub enum Command {
     /// doing it once, and it may be cut short and repeated at any time.
     #[command(after_long_help = REANALYZE_EXAMPLES)]
     Reanalyze(ReanalyzeConfig),
+    /// Read the long-term log: what the replicas and workers logged with LOG_STORE=postgres, the oldest first.
+    #[command(after_long_help = logs::EXAMPLES)]
+    Logs(LogsConfig),
     /// Print the OpenAPI document.
     Openapi,
     /// Ask a running replica whether it is ready; exit status 0 means yes.
@@ -62,9 +68,10 @@ pub struct ServeConfig {
     /// The most live streams of one user (or address, when not logged in) on this replica.
     #[arg(long, env, default_value_t = 20)]
     pub api_live_streams_per_caller: usize,
-    /// Addresses of the proxies before this API, whose X-Forwarded-For and X-Forwarded-Proto are believed.
-    #[arg(long, env, value_delimiter = ',', default_value = "127.0.0.1,::1")]
-    pub trusted_proxies: Vec<IpAddr>,
+    /// Addresses of the proxies before this API, or networks such as 10.0.0.0/8 that only they can be in, whose
+    /// X-Forwarded-For and X-Forwarded-Proto are believed.
+    #[arg(long, env, value_delimiter = ',', default_value = "127.0.0.1,::1", value_parser = parse_network)]
+    pub trusted_proxies: Vec<IpNet>,
     /// PostgreSQL.
     #[command(flatten)]
     pub database: DatabaseConfig,
@@ -89,6 +96,12 @@ pub struct ServeConfig {
     /// Logs.
     #[command(flatten)]
     pub log: LogConfig,
+    /// Traces.
+    #[command(flatten)]
+    pub traces: TraceConfig,
+    /// The long-term log.
+    #[command(flatten)]
+    pub log_store: LogStoreConfig,
 }
 
 /// The options of `migrate`. Its role must be allowed to change the schema; that of `serve` need not be.
@@ -153,9 +166,27 @@ pub struct HealthcheckConfig {
     pub api_port: u16,
 }
 
+/// An address is a network of one.
+fn parse_network(text: &str) -> Result<IpNet, &'static str> {
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    address
+        .or_else(|_| text.parse())
+        .map_err(|_| "an address such as 10.1.2.3 or a network such as 10.0.0.0/8 is wanted")
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
+
+    #[test]
+    fn proxies_are_addresses_or_networks() {
+        let network = |text: &str| super::parse_network(text).map(|network| network.to_string());
+        assert_eq!(network("::1").unwrap(), "::1/128");
+        assert_eq!(network("172.16.0.0/12").unwrap(), "172.16.0.0/12");
+        for bad in ["", "nginx", "10.0.0.0/33", "10.0.0.0/8 "] {
+            assert!(network(bad).is_err(), "{bad:?}");
+        }
+    }
 
     #[test]
     fn the_options_are_sound() {

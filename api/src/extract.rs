@@ -17,6 +17,7 @@ use domain::{
     page::{self, Limit},
     search,
 };
+use ipnet::IpNet;
 use serde::{
     Deserialize,
     de::{DeserializeOwned, IgnoredAny},
@@ -135,9 +136,9 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Reads the origin of `req`; headers count only when the peer is one of `trusted`.
+    /// Reads the origin of `req`; headers count only when the peer is in one of the `trusted` networks.
     #[must_use]
-    pub fn of(req: &HttpRequest, trusted: &[IpAddr]) -> Self {
+    pub fn of(req: &HttpRequest, trusted: &[IpNet]) -> Self {
         let peer = req
             .peer_addr()
             .map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip().to_canonical());
@@ -145,7 +146,7 @@ impl Origin {
             client: peer,
             https: false,
         };
-        if !trusted.contains(&peer) {
+        if !trusted.iter().any(|network| network.contains(&peer)) {
             return origin;
         }
         let last = |name: &str| {
@@ -387,7 +388,7 @@ mod tests {
 
     #[test]
     fn forwarded_addresses_count_only_from_a_trusted_proxy() {
-        let trusted = [IpAddr::from([127, 0, 0, 1])];
+        let trusted = ["127.0.0.1/32", "10.2.0.0/16"].map(|network| network.parse().unwrap());
         let from = |peer: &str| {
             let req = TestRequest::default()
                 .peer_addr(peer.parse().unwrap())
@@ -406,6 +407,8 @@ mod tests {
             IpAddr::from([198, 51, 100, 1])
         );
         assert!(!from("198.51.100.1:4000").https);
+        assert!(from("10.2.255.1:4000").https);
+        assert!(!from("10.3.0.1:4000").https);
     }
 
     #[test]

@@ -24,11 +24,16 @@ pub async fn livez() -> HttpResponse {
 /// The parts that a replica needs.
 #[derive(Serialize, ToSchema)]
 pub struct Ready {
-    /// `ready`; `degraded` when Redis is away (reads and writes go on without it); `unavailable` when PostgreSQL is.
+    /// `ready`; `degraded` when Redis is away (reads and writes go on without it); `unavailable` when PostgreSQL is, or
+    /// when its schema is older or too new.
     #[schema(example = "ready")]
     status: &'static str,
     #[schema(example = "ok")]
     postgresql: &'static str,
+    /// `ok`; `newer` when the database has migrations that this replica does not know and can live with; `older` when it
+    /// lacks some; `too new` when one has taken away what this replica needs; `unknown` when PostgreSQL is away.
+    #[schema(example = "ok")]
+    schema: &'static str,
     #[schema(example = "ok")]
     redis: &'static str,
 }
@@ -38,6 +43,7 @@ impl From<Readiness> for Ready {
         Self {
             status: readiness.status(),
             postgresql: Readiness::word(readiness.postgresql),
+            schema: readiness.schema_word(),
             redis: Readiness::word(readiness.redis),
         }
     }
@@ -48,13 +54,13 @@ impl From<Readiness> for Ready {
     tag = "health",
     responses(
         (status = 200, description = "Ready, or degraded: Redis is away", body = Ready),
-        (status = 503, description = "PostgreSQL is away", body = Ready),
+        (status = 503, description = "PostgreSQL is away, or its schema does not fit", body = Ready),
     )
 )]
 #[get("/readyz")]
 pub async fn readyz(state: Data<State>) -> HttpResponse {
     let readiness = Readiness::of(&state.ctx).await;
-    let mut response = if readiness.postgresql {
+    let mut response = if readiness.works() {
         HttpResponse::Ok()
     } else {
         HttpResponse::ServiceUnavailable()

@@ -9,10 +9,9 @@ use std::{
 use anyhow::Context as _;
 use api::{
     config::{Cli, Command, HealthcheckConfig, ReanalyzeConfig},
-    openapi,
+    logs, openapi,
     startup::Application,
 };
-use clap::Parser as _;
 use domain::analysis::{self, Reanalysis};
 
 /// A password's hash takes 19 MiB for 20 ms, on whichever thread is free, and glibc keeps such a piece in the arena of each
@@ -25,7 +24,7 @@ async fn main() -> ExitCode {
     // Of each connection's two buffers of 8 KB, which an idle connection has too, only the beginnings are ever used. In
     // huge pages the rest is resident all the same: 5,000 live streams took 100 MB, and without them take 70.
     let _works_without = rustix::thread::disable_transparent_huge_pages(true);
-    match run(Cli::parse()).await {
+    match run(telemetry::secrets::parse(std::env::args_os().collect())).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             #[expect(clippy::print_stderr, reason = "the last word of a program that stops")]
@@ -40,17 +39,31 @@ async fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(config) => {
-            let _logs = telemetry::init("api", &config.log)?;
-            Application::build(&config)?.run_until_stopped().await
+            let (keep, buffer) = config.log_store.buffer()?.unzip();
+            let _logs = telemetry::init_serving("api", &config.log, &config.traces, keep)?;
+            let application = Application::build(&config)?;
+            let storing = application.store_log(buffer, &config)?;
+            let outcome = application.run_until_stopped().await;
+            if let Some(storing) = storing {
+                storing.finish().await;
+            }
+            outcome
         }
         Command::Migrate(config) => {
             let _logs = telemetry::init("api-migrate", &config.log)?;
-            let count = domain::db::migrate(&config.database).await?;
+            let done = domain::schema::migrate(&config.database).await?;
+            let newer = match done.newer {
+                0 => String::new(),
+                newer => format!(", and {newer} newer ones, which this program can live with"),
+            };
             answer(&format!(
-                "the database is up to date: {count} migrations in all"
+                "the database is up to date: {} migrations in all{newer}",
+                done.known
             ))
         }
         Command::Reanalyze(config) => reanalyze(&config).await,
+        // Without a log of its own, which would stand among what is read.
+        Command::Logs(config) => logs::run(&config).await,
         Command::Openapi => answer(&openapi::document().to_pretty_json()?),
         Command::Healthcheck(config) => healthcheck(&config).await,
     }

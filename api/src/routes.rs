@@ -1,6 +1,6 @@
 //! The whole URL table, what handlers are given, and the answers to URLs that are not in the table.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -9,11 +9,13 @@ use actix_web::{
     web::Data,
 };
 use domain::{Ctx, auth::Tokens, llm::Llm, rate_limits::RateLimiter};
+use ipnet::IpNet;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     health,
     live::{Hub, sse, websocket},
+    middleware::leaving::Leaving,
     native::{
         auth, bookmarks, conversation, exports, insights, likes, notifications, posts, profiles,
         relations, reposts, search, sessions, timelines, trends, users,
@@ -35,9 +37,11 @@ pub struct State {
     /// The longest post, in characters.
     pub content_max_characters: usize,
     /// Whose forwarding headers are believed.
-    pub trusted_proxies: Vec<IpAddr>,
+    pub trusted_proxies: Vec<IpNet>,
     /// Live streams.
     pub live: Arc<Hub>,
+    /// Whether the replica is about to stop.
+    pub leaving: Leaving,
 }
 
 /// Everything that is served and documented. Paths without a parameter stand before those with one.

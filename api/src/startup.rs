@@ -11,9 +11,13 @@ use actix_web::{
     web::{self, Data, PathConfig, PayloadConfig, QueryConfig},
 };
 use anyhow::Context as _;
-use domain::{Ctx, auth::Tokens, llm::Llm, rate_limits::RateLimiter};
+use domain::{Ctx, auth::Tokens, llm::Llm, logs, rate_limits::RateLimiter};
+use prometheus::Registry;
 use socket2::SockRef;
-use telemetry::http::{Watch, metrics};
+use telemetry::{
+    http::{Watch, metrics},
+    store::{Buffer, Writing},
+};
 use utoipa_actix_web::AppExt as _;
 use utoipa_swagger_ui::SwaggerUi;
 
@@ -22,7 +26,11 @@ use crate::{
     extract::MAX_BODY,
     live::{Hub, Limits},
     middleware::{
-        caching::keep_nothing, head::head_as_get, origin::refuse_foreign, rate_limit::rate_limit,
+        caching::keep_nothing,
+        head::head_as_get,
+        leaving::{LEAVE, Leaving, hang_up},
+        origin::refuse_foreign,
+        rate_limit::rate_limit,
     },
     openapi, pages,
     problem::Problem,
@@ -49,6 +57,8 @@ pub struct Application {
     address: SocketAddr,
     ctx: Ctx,
     live: Arc<Hub>,
+    leaving: Leaving,
+    registry: Registry,
 }
 
 impl Application {
@@ -71,7 +81,9 @@ impl Application {
             per_caller: config.api_live_streams_per_caller,
         };
         let live = Arc::new(Hub::new(limits, ctx.clock, &registry)?);
+        let leaving = Leaving::default();
         let state = State {
+            leaving: leaving.clone(),
             live: Arc::clone(&live),
             tokens: Tokens::new(&config.auth)?,
             llm: Llm::new(&config.llm, ctx.redis.clone(), &registry)?,
@@ -81,7 +93,7 @@ impl Application {
             ctx: ctx.clone(),
         };
         let watch = Watch::new(&registry, &UNMEASURED)?;
-        let registry = Data::new(registry);
+        let exported = Data::new(registry.clone());
         let document = openapi::document();
         let known = Data::new(Known::new(&document));
         let server = HttpServer::new(move || {
@@ -101,7 +113,7 @@ impl Application {
                 .into_app()
                 .app_data(state)
                 .app_data(known.clone())
-                .app_data(registry.clone())
+                .app_data(exported.clone())
                 .app_data(PayloadConfig::new(MAX_BODY))
                 .app_data(PathConfig::default().error_handler(|_, _| {
                     Problem::new(StatusCode::NOT_FOUND, "an id is a whole number").into()
@@ -125,6 +137,7 @@ impl Application {
                 .wrap(from_fn(rate_limit))
                 .wrap(from_fn(pages::errors::as_pages))
                 .wrap(from_fn(keep_nothing))
+                .wrap(from_fn(hang_up))
                 .wrap(from_fn(head_as_get))
                 .wrap(DefaultHeaders::new().add(("x-content-type-options", "nosniff")))
                 .wrap(watch.clone())
@@ -153,6 +166,8 @@ impl Application {
             address,
             ctx,
             live,
+            leaving,
+            registry,
         })
     }
 
@@ -160,6 +175,29 @@ impl Application {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Has the log stored from now on, if there is something to store; its metrics are this replica's.
+    ///
+    /// # Errors
+    /// When that cannot be set up.
+    pub fn store_log(
+        &self,
+        buffer: Option<Buffer>,
+        config: &ServeConfig,
+    ) -> anyhow::Result<Option<Writing>> {
+        let Some(buffer) = buffer else {
+            return Ok(None);
+        };
+        let writer = logs::Writer::new(
+            &config.database,
+            config.log_store.log_store_days,
+            buffer.dropped(),
+            &self.registry,
+        )?;
+        Ok(Some(
+            buffer.hand_to(move |lines, stop| writer.run(lines, stop))?,
+        ))
     }
 
     /// Serves until SIGTERM or SIGINT, then lets requests under way finish.
@@ -181,17 +219,21 @@ impl Application {
         tracing::info!(address = %self.address, "the API is listening");
         let handle = self.server.handle();
         let observer = tokio::spawn(observe(self.ctx.clone()));
+        let schema = tokio::spawn(domain::schema::watch(self.ctx.db.clone()));
         let hub = tokio::spawn(Arc::clone(&self.live).run(self.ctx.clone()));
-        let live = self.live;
+        let (live, leaving) = (self.live, self.leaving);
         tokio::spawn(async move {
             stop.await;
             tracing::info!("stopping: finishing what is under way");
             // Streams have no end of their own, for which a stop could wait.
             live.stop();
+            leaving.begin();
+            tokio::time::sleep(LEAVE).await;
             handle.stop(true).await;
         });
         self.server.await?;
         observer.abort();
+        schema.abort();
         hub.abort();
         self.ctx.db.close().await;
         tracing::info!("stopped");

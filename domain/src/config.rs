@@ -18,6 +18,9 @@ pub struct DatabaseConfig {
     /// The most connections this process opens. Mind that replicas × this stays below PostgreSQL's own limit.
     #[arg(long, env, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=500))]
     pub database_max_connections: u32,
+    /// Statements that take so many milliseconds are named in the log as warnings, without their values; 0: none.
+    #[arg(long, env, default_value_t = 250)]
+    pub log_slow_query_ms: u64,
 }
 
 impl DatabaseConfig {
@@ -105,9 +108,6 @@ pub struct LlmConfig {
     /// For `openai`: the key, sent as a bearer token. Empty: none.
     #[arg(long, env, hide_env_values = true)]
     pub llm_api_key: Option<SecretString>,
-    /// For `openai`: a file that holds the key, instead of LLM_API_KEY.
-    #[arg(long, env)]
-    pub llm_api_key_file: Option<String>,
     /// How long one answer may take, in seconds.
     #[arg(long, env, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub llm_timeout_seconds: u64,

@@ -1,4 +1,4 @@
-//! The connection pool to PostgreSQL and its gauges. SQL lives in each feature's `queries.rs`.
+//! The connection pool to PostgreSQL and its gauges. SQL lives in each feature's `queries.rs`, migrations in `schema`.
 
 use std::{
     str::FromStr as _,
@@ -14,14 +14,11 @@ use prometheus::{
 };
 use secrecy::ExposeSecret as _;
 use sqlx::{
-    ConnectOptions as _, Connection as _, PgConnection, PgPool,
+    ConnectOptions as _, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
 use crate::config::DatabaseConfig;
-
-/// The migrations, in the program, so that `api migrate` needs no files beside it.
-pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 
 /// Makes the pool; connections are opened when they are needed, and PostgreSQL need not be there yet.
 ///
@@ -42,42 +39,25 @@ pub fn pool(config: &DatabaseConfig) -> anyhow::Result<PgPool> {
         .connect_lazy_with(options))
 }
 
-fn options(config: &DatabaseConfig) -> anyhow::Result<PgConnectOptions> {
+/// How to connect, without limits to how long a statement may take.
+///
+/// # Errors
+/// When `DATABASE_URL` is not an address of PostgreSQL.
+pub(crate) fn options(config: &DatabaseConfig) -> anyhow::Result<PgConnectOptions> {
     const WRONG: &str =
         "DATABASE_URL is not an address of PostgreSQL (postgres://user:password@host/database)";
     let url = config.database_url.expose_secret();
     // sqlx takes any scheme for its own.
     let scheme = url.split_once("://").map(|(scheme, _)| scheme);
     anyhow::ensure!(matches!(scheme, Some("postgres" | "postgresql")), WRONG);
+    // The statement stands in the log as it is in the source, with $1 for a value.
+    let slow = match config.log_slow_query_ms {
+        0 => Duration::MAX,
+        slow => Duration::from_millis(slow),
+    };
     Ok(PgConnectOptions::from_str(url)
         .context(WRONG)?
-        .log_slow_statements(log::LevelFilter::Warn, Duration::from_secs(1)))
-}
-
-/// Runs the migrations that have not run yet; says how many there are in all.
-///
-/// # Errors
-/// When PostgreSQL cannot be reached or a migration fails; none is left half done.
-pub async fn migrate(config: &DatabaseConfig) -> anyhow::Result<usize> {
-    // Without the pool's time limits: an index on a large table takes its time.
-    let mut connection = PgConnection::connect_with(&options(config)?)
-        .await
-        .context("cannot reach the database to migrate it")?;
-    MIGRATIONS
-        .run(&mut connection)
-        .await
-        .context("cannot migrate the database")?;
-    connection.close().await?;
-    Ok(MIGRATIONS.iter().count())
-}
-
-/// Whether PostgreSQL answers.
-///
-/// # Errors
-/// When it does not.
-pub async fn ping(pool: &PgPool) -> crate::Result<()> {
-    sqlx::query!("SELECT 1 AS one").fetch_one(pool).await?;
-    Ok(())
+        .log_slow_statements(log::LevelFilter::Warn, slow))
 }
 
 /// The pools of one process, all alike, as its gauges see them: `db_pool_connections{state="active|idle"}` and

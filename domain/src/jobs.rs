@@ -20,6 +20,7 @@ use crate::{
     analysis::Depth,
     ids::PostId,
     redis::{Redis, RedisDown},
+    trace,
 };
 
 /// The queue's name, also its label in metrics.
@@ -31,7 +32,8 @@ const DEPTH_AGE: Duration = Duration::from_millis(100);
 /// Jobs forgotten in one call, which keeps Redis' only thread busy for about a millisecond.
 pub const FORGET_BATCH: usize = 500;
 
-/// "Look at this revision of this post."
+/// "Look at this revision of this post." Programs of two versions read each other's hints while one replaces the other, so
+/// a field that is new is one that may be missing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnalyzePost {
     /// Which post.
@@ -40,6 +42,22 @@ pub struct AnalyzePost {
     pub revision: i32,
     /// The request that wrote the text, for log lines.
     pub request_id: String,
+    /// The span that wrote it, as a W3C `traceparent`, when it belongs to a trace. A hint that is offered again has none:
+    /// PostgreSQL does not keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+}
+
+impl AnalyzePost {
+    /// A hint from within the request that wrote the text.
+    pub(crate) fn new(post_id: PostId, revision: i32, request_id: String) -> Self {
+        Self {
+            post_id,
+            revision,
+            request_id,
+            traceparent: trace::traceparent(),
+        }
+    }
 }
 
 struct Metrics {

@@ -24,11 +24,12 @@
 //! | [`auth`] | passwords, tokens, sessions |
 //! | [`live`] | events for whoever is looking |
 //! | [`timelines`] | home: what those write whom one follows |
+//! | [`logs`] | the programs' log records, stored for long and read again |
 //!
 //! Around them: `batch` (calls that share a round trip); [`error`], [`ids`], [`page`], [`clock`], [`config`]; [`db`] and [`redis`] (connections), [`cache`]
 //! (what caches count), [`jobs`] (hints for the workers), [`rate_limits`], [`llm`] (the client of the language
-//! model), [`readiness`] (of the probes); `schedules` (whose turn it is to compute
-//! what is computed now and then); `testing` behind its feature.
+//! model), [`readiness`] (of the probes), [`schema`] (migrations); `schedules` (whose turn it is to compute
+//! what is computed now and then); `trace` (what goes along with work to the next program); `testing` behind its feature.
 
 pub mod analysis;
 pub mod auth;
@@ -46,6 +47,7 @@ pub mod jobs;
 pub mod likes;
 pub mod live;
 pub mod llm;
+pub mod logs;
 pub mod notifications;
 pub mod page;
 pub mod posts;
@@ -55,10 +57,12 @@ pub mod readiness;
 pub mod redis;
 pub mod relations;
 mod schedules;
+pub mod schema;
 pub mod search;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod timelines;
+mod trace;
 pub mod trends;
 pub mod users;
 

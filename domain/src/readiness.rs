@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use crate::{Ctx, db};
+use crate::{
+    Ctx,
+    schema::{self, Fit},
+};
 
 /// How long PostgreSQL may take to say that it is there.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -13,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct Readiness {
     /// Nothing works without it.
     pub postgresql: bool,
+    /// Whether what PostgreSQL holds is what the program was made for; `None` when it does not answer.
+    pub schema: Option<Fit>,
     /// Much is slower without it, and nothing is lost.
     pub redis: bool,
 }
@@ -20,24 +25,39 @@ pub struct Readiness {
 impl Readiness {
     /// Asks both at once; takes at most about two seconds.
     pub async fn of(ctx: &Ctx) -> Self {
-        let (postgresql, redis) = tokio::join!(
-            tokio::time::timeout(PATIENCE, db::ping(&ctx.db)),
+        let (fit, redis) = tokio::join!(
+            tokio::time::timeout(PATIENCE, schema::fit(&ctx.db)),
             ctx.redis.ping()
         );
+        let fit = fit.ok().and_then(Result::ok);
         Self {
-            postgresql: matches!(postgresql, Ok(Ok(()))),
+            postgresql: fit.is_some(),
+            schema: fit,
             redis: redis.is_ok(),
         }
     }
 
-    /// `ready`, `degraded` when Redis is away, `unavailable` when PostgreSQL is.
+    /// Whether the program can do its work, if slowly.
+    #[must_use]
+    pub fn works(self) -> bool {
+        self.schema.is_some_and(Fit::works)
+    }
+
+    /// `ready`, `degraded` when Redis is away, `unavailable` when PostgreSQL is or holds a schema that the program cannot
+    /// live with.
     #[must_use]
     pub fn status(self) -> &'static str {
-        match (self.postgresql, self.redis) {
+        match (self.works(), self.redis) {
             (true, true) => "ready",
             (true, false) => "degraded",
             (false, _) => "unavailable",
         }
+    }
+
+    /// The word for the schema: `ok`, `newer`, `older`, `too new` or `unknown`.
+    #[must_use]
+    pub fn schema_word(self) -> &'static str {
+        self.schema.map_or("unknown", Fit::word)
     }
 
     /// The word for one part: `ok` or `down`.

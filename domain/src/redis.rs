@@ -4,6 +4,8 @@
 //! What is stored there lives beside its owner: the feed's pages in `posts/cache.rs`, hints in `jobs.rs`, rate
 //! limits in `rate_limits.rs`. Nothing in Redis is the truth of anything.
 
+mod traced;
+
 use std::{
     future::Future,
     sync::atomic::{AtomicU64, Ordering},
@@ -19,6 +21,7 @@ use secrecy::ExposeSecret as _;
 use tokio::sync::mpsc;
 
 use crate::config::RedisConfig;
+use traced::Traced;
 
 /// The longest one call may take. Redis answers in well under a millisecond; a request that has waited this
 /// long does better without.
@@ -50,7 +53,7 @@ impl Subscription {
 /// A handle to Redis; clones share one connection.
 #[derive(Clone)]
 pub struct Redis {
-    connection: ConnectionManager,
+    connection: Traced,
     config: RedisConfig,
     down_until: std::sync::Arc<AtomicU64>,
     epoch: Instant,
@@ -72,7 +75,7 @@ impl Redis {
                 .set_response_timeout(Some(CALL_CAP)),
         )?;
         Ok(Self {
-            connection,
+            connection: Traced::new(connection, &config.redis_prefix),
             config: config.clone(),
             down_until: std::sync::Arc::default(),
             epoch: Instant::now(),
@@ -152,7 +155,7 @@ impl Redis {
     /// Runs a call that can be done without: not tried at all shortly after a failure.
     pub(crate) async fn optional<T, E: std::fmt::Display, F>(
         &self,
-        call: impl FnOnce(ConnectionManager) -> F,
+        call: impl FnOnce(Traced) -> F,
     ) -> Result<T, RedisDown>
     where
         F: Future<Output = Result<T, E>>,
@@ -166,7 +169,7 @@ impl Redis {
     /// Runs a call that is worth its wait even when Redis failed a moment ago.
     pub(crate) async fn always<T, E: std::fmt::Display, F>(
         &self,
-        call: impl FnOnce(ConnectionManager) -> F,
+        call: impl FnOnce(Traced) -> F,
     ) -> Result<T, RedisDown>
     where
         F: Future<Output = Result<T, E>>,

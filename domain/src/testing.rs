@@ -9,6 +9,7 @@
 
 pub mod llm;
 pub mod posts;
+pub mod proxy;
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -28,7 +29,7 @@ use sqlx::{Connection as _, Executor as _, PgConnection};
 use crate::{
     Ctx,
     config::{CacheConfig, DatabaseConfig, RedisConfig},
-    db,
+    schema,
 };
 
 /// How long a service may take to start.
@@ -216,6 +217,18 @@ fn own_name(what: &str) -> String {
 /// # Panics
 /// When PostgreSQL cannot be started or asked.
 pub async fn database() -> DatabaseConfig {
+    database_like(TEMPLATE).await
+}
+
+/// A database of the test's own without anything in it.
+///
+/// # Panics
+/// When PostgreSQL cannot be started or asked.
+pub async fn bare_database() -> DatabaseConfig {
+    database_like("template0").await
+}
+
+async fn database_like(template: &str) -> DatabaseConfig {
     let port = tokio::task::spawn_blocking(|| POSTGRES.port)
         .await
         .expect("PostgreSQL");
@@ -223,6 +236,7 @@ pub async fn database() -> DatabaseConfig {
     let config = |name: &str| DatabaseConfig {
         database_url: url(name).into(),
         database_max_connections: 8,
+        log_slow_query_ms: 250,
     };
     let execute = async |sql: String| {
         let start = Instant::now();
@@ -243,13 +257,13 @@ pub async fn database() -> DatabaseConfig {
     TEMPLATE_READY
         .get_or_init(async || {
             execute(format!("CREATE DATABASE {TEMPLATE}")).await;
-            db::migrate(&config(TEMPLATE))
+            schema::migrate(&config(TEMPLATE))
                 .await
                 .expect("the migrations");
         })
         .await;
     let name = own_name("test");
-    execute(format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")).await;
+    execute(format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
     config(&name)
 }
 

@@ -8,7 +8,7 @@ use clap::{ArgAction, Parser, Subcommand};
 use crate::{
     analyze::{self, Examples, JudgeSettings},
     eval::EvalArgs,
-    source::ModelSource,
+    source::{self, ModelSource},
 };
 
 /// llm-service: judges texts and writes posts with a language model that runs in this process (mistral.rs).
@@ -29,6 +29,9 @@ pub struct Cli {
     /// How to log.
     #[command(flatten)]
     pub log: telemetry::LogConfig,
+    /// Where traces go.
+    #[command(flatten)]
+    pub traces: telemetry::TraceConfig,
 }
 
 const EXAMPLES: &str = "\
@@ -182,6 +185,7 @@ impl Config {
             self.llm_max_texts,
             self.llm_queue
         );
+        source::token()?;
         let mut models = vec![ModelSource::parse(&self.llm_model).with_context(|| {
             format!(
                 "LLM_MODEL={:?} is neither a path to a .gguf file or a folder nor a Hugging Face id such as \

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Parser as _;
 use llm_service::{
     analyze::{Judge, JudgeSettings},
     config::{Cli, Command},
@@ -14,7 +13,7 @@ use llm_service::{
 use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli: Cli = telemetry::secrets::parse(std::env::args_os().collect());
     let outcome = match &cli.command {
         None | Some(Command::Serve) => serve(&cli),
         Some(Command::Healthcheck) => healthcheck::check(&cli.config.llm_host, cli.config.llm_port),
@@ -32,7 +31,7 @@ fn main() -> ExitCode {
 
 fn serve(cli: &Cli) -> anyhow::Result<()> {
     cli.config.models()?;
-    let _logs = telemetry::init("llm-service", &quiet_engine(&cli.log))?;
+    let _logs = telemetry::init_serving("llm-service", &quiet_engine(&cli.log), &cli.traces, None)?;
     let runtime = runtime()?;
     let outcome =
         runtime.block_on(async { Application::build(&cli.config)?.run_until_stopped().await });

@@ -15,6 +15,7 @@ use tokio::{
     sync::{Notify, mpsc, oneshot},
     time::timeout,
 };
+use tracing::Span;
 
 use crate::{
     analyze::{Draft, Verdict},
@@ -65,6 +66,9 @@ pub enum Failure {
 pub struct Job<Q, A> {
     /// What is asked.
     pub ask: Q,
+    /// The request that asks it and its wait here, within a trace.
+    request: Span,
+    wait: Span,
     begun: Option<oneshot::Sender<()>>,
     answer: oneshot::Sender<Result<A, Failure>>,
 }
@@ -352,8 +356,17 @@ impl<Q, A> Job<Q, A> {
     fn new(ask: Q) -> (Self, Ticket<A>) {
         let (begun, begun_receiver) = oneshot::channel();
         let (answer, answer_receiver) = oneshot::channel();
+        let wait = tracing::debug_span!("llm.queue");
+        // A span ends with the last who holds it: without a trace nobody but the request does.
+        let request = if wait.is_disabled() {
+            Span::none()
+        } else {
+            Span::current()
+        };
         let job = Self {
             ask,
+            request,
+            wait,
             begun: Some(begun),
             answer,
         };
@@ -377,10 +390,17 @@ impl<Q, A> Job<Q, A> {
 
     /// Tells the caller that its turn has come.
     pub fn begin(&mut self) {
+        self.wait = Span::none();
         if let Some(begun) = self.begun.take() {
             // A caller that has gone meanwhile is noticed by `is_wanted`.
             let _ = begun.send(());
         }
+    }
+
+    /// What `make` makes as part of the request that asks; for the work, which is not done where it was asked for.
+    #[must_use]
+    pub fn span(&self, make: impl FnOnce() -> Span) -> Span {
+        self.request.in_scope(make)
     }
 
     /// Answers the caller, if it still waits.
@@ -392,6 +412,8 @@ impl<Q, A> Job<Q, A> {
     pub fn with<R>(self, change: impl FnOnce(Q) -> R) -> Job<R, A> {
         Job {
             ask: change(self.ask),
+            request: self.request,
+            wait: self.wait,
             begun: self.begun,
             answer: self.answer,
         }

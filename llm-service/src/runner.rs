@@ -176,7 +176,11 @@ impl Runner {
         let in_flight: Vec<_> = jobs.iter().map(|_| InFlight::of(&self.metrics)).collect();
         jobs.iter_mut().for_each(Analysis::begin);
         let texts: Vec<&str> = jobs.iter().map(|job| job.ask.text.as_str()).collect();
+        let together = i64::try_from(texts.len()).unwrap_or(i64::MAX);
+        let reading = || tracing::debug_span!("llm.read", texts = together);
+        let spans: Vec<_> = jobs.iter().map(|job| job.span(reading)).collect();
         let outcome = self.judge.read(&self.model, &texts).await;
+        drop(spans);
         let per_text = start.elapsed().as_secs_f64() / jobs.len() as f64;
         // Before the answers: who has one must not find its request still counted.
         drop(in_flight);
@@ -204,9 +208,11 @@ impl Runner {
                 ToWrite::Reason(job) => self.explain(job, in_flight).await,
                 ToWrite::Writing(Writing::Post(mut job)) => {
                     job.begin();
+                    let span = job.span(|| tracing::debug_span!("llm.write"));
                     let (wish, stop) = (job.ask.clone(), Stop::default());
                     let work = self.author.write(&self.model, &self.judge, &wish, &stop);
                     let written = unless_abandoned(work, job.abandoned(), &stop).await;
+                    drop(span);
                     if let Ok(written) = &written {
                         self.metrics
                             .count_tokens(written.prompt_tokens, written.completion_tokens);
@@ -216,10 +222,12 @@ impl Runner {
                 }
                 ToWrite::Writing(Writing::Chat(mut job)) => {
                     job.begin();
+                    let span = job.span(|| tracing::debug_span!("llm.chat"));
                     let stop = Stop::default();
                     let (chat, pieces) = (job.ask.chat.clone(), job.ask.pieces.clone());
                     let work = self.model.chat(chat, &stop, &pieces);
                     let outcome = unless_abandoned(work, job.abandoned(), &stop).await;
+                    drop(span);
                     drop(in_flight);
                     job.finish(outcome.map_err(Failure::from));
                 }
@@ -228,9 +236,11 @@ impl Runner {
     }
 
     async fn explain(&self, mut job: Reason, in_flight: InFlight) {
+        let span = job.span(|| tracing::debug_span!("llm.explain"));
         let ((text, draft), stop) = (job.ask.clone(), Stop::default());
         let work = self.judge.reason(&self.model, &text.text, &draft, &stop);
         let outcome = unless_abandoned(work, job.abandoned(), &stop).await;
+        drop(span);
         drop(in_flight);
         job.finish(match outcome {
             Ok(reason) => {

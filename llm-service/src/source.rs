@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 pub use checksum::Checksum;
 pub use fault::SourceError;
-pub use hub::explain_hub_failure;
+pub use hub::{explain_hub_failure, token};
 
 /// Where a model comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -57,7 +57,7 @@ impl Application {
 
         let registry = telemetry::metrics_registry()?;
         let metrics = Metrics::new(&registry)?;
-        let watch = telemetry::http::Watch::new(&registry, &["/metrics"])?;
+        let watch = telemetry::http::Watch::new(&registry, &["/metrics"])?.behind_others();
         let registry = Data::new(registry);
         let queue = Arc::new(Queue::new(config.llm_queue as usize, metrics.clone()));
         let (phase, watched) = watch::channel(Phase::Loading);

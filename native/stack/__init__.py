@@ -11,9 +11,11 @@ Layout:
 - `database`  the private PostgreSQL cluster, its roles and migrations
 - `queries`   the committed descriptions of the SQL queries
 - `supervise` supervisor over its socket
+- `redis`     a question to Redis
 - `replicas`  how many of each program run, and how nginx and Prometheus learn of it
 - `llm`       the build of llm-service in the background
-- `up`, `status`, `stop`  the commands
+- `snapshot`  the database at one moment, and what tells that another one is the same
+- `up`, `status`, `stop`, `backup`, `restore`, `rotate`  the commands
 
 Only the standard library, because Debian's python3 has to do before anything is installed.
 """

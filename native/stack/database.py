@@ -1,33 +1,20 @@
 """The private PostgreSQL cluster: made once, then its roles, its database and the migrations."""
 
+import hashlib
 import os
 import pwd
 import subprocess
 from pathlib import Path
 
 from . import packages
-from .layout import NATIVE, write_atomically
-from .render import fill, settings_for
+from .layout import NATIVE, ROOT, write_atomically
+from .render import settings_for
 from .say import Trouble, run, step
+from .templates import fill
 
-# The owner changes tables and is used by `api migrate` only. The programs work as linnet_app, which can
-# read and write rows and nothing else: a fault in one of them cannot drop a table.
-ROLES = """
-SELECT 'CREATE ROLE linnet_owner' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'linnet_owner') \\gexec
-SELECT 'CREATE ROLE linnet_app' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'linnet_app') \\gexec
-ALTER ROLE linnet_owner LOGIN PASSWORD '{owner}';
-ALTER ROLE linnet_app LOGIN PASSWORD '{app}';
--- A transaction that its program has forgotten would hold its locks for ever.
-ALTER ROLE linnet_app SET idle_in_transaction_session_timeout = '60s';
-SELECT 'CREATE DATABASE linnet OWNER linnet_owner' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'linnet') \\gexec
-REVOKE ALL ON DATABASE linnet FROM PUBLIC;
-GRANT CONNECT ON DATABASE linnet TO linnet_app;
-\\connect linnet
-GRANT USAGE ON SCHEMA public TO linnet_app;
--- Holds for every table that a later migration makes.
-ALTER DEFAULT PRIVILEGES FOR ROLE linnet_owner IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO linnet_app;
-ALTER DEFAULT PRIVILEGES FOR ROLE linnet_owner IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO linnet_app;
-"""
+# Given the passwords by format(), to which the braces of the file itself mean nothing. They are hexadecimal and need no quotes.
+ROLES = ("\\set owner {owner}\n\\set app {app}\n\\set monitor {monitor}\n"
+         + (ROOT / "postgres" / "roles.sql").read_text().replace("{", "{{").replace("}", "}}"))
 
 
 def programs(layout):
@@ -72,7 +59,8 @@ def create(layout):
     buffers = min(1024, max(64, megabytes // 16))
     values = {"POSTGRES_PORT": layout.postgres_port, "SHARED_BUFFERS": f"{buffers}MB",
               "CACHE_SIZE": f"{min(8192, max(256, megabytes // 4))}MB"}
-    changed = write_atomically(data / "linnet.conf", fill(NATIVE / "postgresql.conf.template", values))
+    settings = fill(NATIVE / "postgresql.conf.template", values) + (ROOT / "postgres" / "postgresql.conf").read_text()
+    changed = write_atomically(data / "linnet.conf", settings)
     os.chown(data / "linnet.conf", account.pw_uid, account.pw_gid)
     return changed
 
@@ -105,24 +93,44 @@ def answers(layout):
                            "-p", str(layout.postgres_port)]).returncode == 0
 
 
-def provision(layout):
-    """Roles, database and rights. The same words do for a new cluster and for one that has them."""
-    secrets = layout.secrets()
-    environment = {**_plain(), "PGPASSWORD": secrets["superuser"], "PGHOST": "127.0.0.1",
-                   "PGPORT": str(layout.postgres_port), "PGUSER": "postgres", "PGDATABASE": "postgres"}
+def provision(layout, forced):
+    """Roles, database and rights. The same words do for a new cluster and for one that has them; they are said when
+    `forced`, or when an earlier version said others."""
+    words = hashlib.sha256(ROLES.encode()).hexdigest()
+    if not forced and layout.settings.get("provisioned") == words:
+        return
+    superuser(layout, ROLES.format(**layout.secrets()), what="setting up the database's roles")
+    layout.settings["provisioned"] = words
+    layout.save()
+
+
+def superuser(layout, statements, name="postgres", what="a statement of the superuser"):
+    """Runs statements as PostgreSQL's superuser in the database `name`; what they answer, bare."""
     # By standard input, so that no password stands in a list of processes.
-    run([f"{layout.settings['postgres_bin']}/psql", "-X", "-q", "-v", "ON_ERROR_STOP=1"],
-        "setting up the database's roles", env=environment, input=ROLES.format(**secrets))
+    return run([f"{layout.settings['postgres_bin']}/psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"], what,
+               env=client_environment(layout, "superuser", name), input=statements)
 
 
-def migrate(layout):
+def client_environment(layout, role, name="linnet"):
+    """With which PostgreSQL's own programs reach the database `name` as `superuser`, `owner` or `app`."""
+    return {**_plain(), "PGPASSWORD": layout.secrets()[role], "PGHOST": "127.0.0.1", "PGPORT": str(layout.postgres_port),
+            "PGUSER": "postgres" if role == "superuser" else f"linnet_{role}", "PGDATABASE": name, "PGSSLMODE": "disable"}
+
+
+def migrate(layout, name="linnet"):
     """Runs the migrations, once and here, never from a replica."""
     step("running the migrations")
     run([str(layout.bin / "api"), "migrate"], "`api migrate`", cwd=layout.data,
-        env={**_plain(), **settings_for(layout, "api"), "DATABASE_URL": layout.database_url("owner")})
+        env={**_plain(), **settings_for(layout, "api"), "DATABASE_URL": layout.database_url("owner", name)})
+
+
+# What the stack alone says. From a terminal, a second secret for logins would be believed, and a file of a secret contradict
+# the stack's own.
+FOREIGN = {f"{name}{suffix}" for name in ("DATABASE_URL", "REDIS_URL", "JWT_SECRET", "JWT_SECRET_PREVIOUS")
+           for suffix in ("", "_FILE")}
 
 
 def _plain():
     """This terminal's environment without the names that libpq and the programs would obey."""
     return {name: value for name, value in os.environ.items()
-            if not name.startswith("PG") and not name.endswith("DATABASE_URL")}
+            if not name.startswith("PG") and name not in FOREIGN}

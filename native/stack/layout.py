@@ -25,6 +25,11 @@ DEFAULT_PORT = 8080
 # Each kind of replica: the distance of its first port from the public one, and what a fresh stack runs.
 KINDS = {"api": (10, 2), "worker": (30, 1), "llm": (50, 1)}
 POOL = 16
+# What watches the stack, between the ranges of the replicas.
+WATCHERS = {"alertmanager": 6, "node-exporter": 7, "redis-exporter": 8, "postgres-exporter": 9, "nginx-exporter": 26,
+            "grafana": 27}
+# Each with its length in bytes.
+SECRETS = {"jwt": 32, "superuser": 16, "owner": 16, "app": 16, "redis": 16, "monitor": 16, "redis_monitor": 16, "grafana": 16}
 BINARIES = {"api": "api", "worker": "worker", "llm": "llm-service"}
 
 
@@ -119,6 +124,7 @@ class Layout:
             self.postgres_port: "PostgreSQL",
             self.redis_port: "Redis",
             self.status_port: "nginx, its status page",
+            **{self.port + distance: name for name, distance in WATCHERS.items()},
         }
 
     # Addresses --------------------------------------------------------------------------------------
@@ -131,9 +137,8 @@ class Layout:
     def llm_url(self):
         return f"http://127.0.0.1:{self.internal_port}"
 
-    def database_url(self, role):
-        return (f"postgres://linnet_{role}:{self.secrets()[role]}@127.0.0.1:{self.postgres_port}/linnet"
-                "?sslmode=disable")
+    def database_url(self, role, name="linnet"):
+        return f"postgres://linnet_{role}:{self.secrets()[role]}@127.0.0.1:{self.postgres_port}/{name}?sslmode=disable"
 
     @property
     def redis_url(self):
@@ -166,13 +171,19 @@ class Layout:
         self.settings.setdefault("replicas", {}).update(counts)
 
     def secrets(self):
-        """Made once and kept for the life of the data folder. Hexadecimal, so that nothing has to be quoted."""
+        """Made once and kept for the life of the data folder; `make rotate` alone changes one. Hexadecimal, so that nothing
+        has to be quoted."""
         path = self.data / "secrets.json"
-        if not path.exists():
-            made = {"jwt": secrets.token_hex(32)}
-            made.update({who: secrets.token_hex(16) for who in ("superuser", "owner", "app", "redis")})
-            write_atomically(path, json.dumps(made, indent=1) + "\n")
-        return json.loads(path.read_text())
+        kept = json.loads(path.read_text()) if path.exists() else {}
+        # A data folder that an earlier version has made lacks what came later.
+        made = {who: secrets.token_hex(length) for who, length in SECRETS.items() if who not in kept}
+        if made:
+            kept.update(made)
+            self.keep_secrets(kept)
+        return kept
+
+    def keep_secrets(self, changed):
+        write_atomically(self.data / "secrets.json", json.dumps(changed, indent=1) + "\n")
 
     # Folders ----------------------------------------------------------------------------------------
 
@@ -187,6 +198,7 @@ class Layout:
         for folder, mode in [(self.data, passable), (self.run, 0o700), (self.logs, passable), (self.conf, 0o700),
                              (self.bin, 0o700), (self.upstreams, 0o700), (self.targets, 0o700),
                              (self.data / "redis", 0o700), (self.data / "prometheus", 0o700),
+                             (self.data / "alertmanager", 0o700), (self.data / "grafana", 0o700),
                              (self.data / "nginx", passable)]:
             folder.mkdir(exist_ok=True)
             if folder.is_symlink() or folder.stat().st_uid != os.geteuid():

@@ -20,6 +20,12 @@ RUN = {
     "nginx": "nginx-light",
     "supervisord": "supervisor",
     "prometheus": "prometheus",
+    "prometheus-alertmanager": "prometheus-alertmanager",
+    "amtool": "prometheus-alertmanager",
+    "prometheus-node-exporter": "prometheus-node-exporter",
+    "prometheus-redis-exporter": "prometheus-redis-exporter",
+    "prometheus-postgres-exporter": "prometheus-postgres-exporter",
+    "prometheus-nginx-exporter": "prometheus-nginx-exporter",
 }
 # aws-lc-sys, ring and onig_sys compile C; pkg-config looks for libraries on their behalf.
 BUILD = {"cc": "build-essential", "pkg-config": "pkg-config"}
@@ -29,10 +35,13 @@ MODEL = {"pip": "python3-pip"}
 BROWSER = {"chromium": "chromium", "chromedriver": "chromium-driver"}
 # What the Node baseline runs on; npm also brings the rules of accessibility.
 NODE = {"node": "nodejs", "npm": "npm"}
+# What the end-to-end test's collector is linked to.
+COLLECTOR = {"libpython3.11.so.1.0": "libpython3.11"}
 
 # Without the sbin folders, which Debian leaves out of a plain user's PATH, nginx would seem missing.
 PATH = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
-SERVICES = ["postgresql", "redis-server", "nginx", "supervisor", "prometheus"]
+# Every package of RUN brings a service, and only one has another name.
+SERVICES = {package: package for package in RUN.values()} | {"nginx-light": "nginx"}
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 
@@ -47,6 +56,8 @@ def find(program):
             if shutil.which(python) and subprocess.run([python, "-m", "pip", "--version"], **quiet).returncode == 0:
                 return python
         return None
+    if ".so." in program:
+        return next(glob.iglob(f"/usr/lib/*-linux-gnu/{program}"), None)
     return shutil.which(program, path=PATH)
 
 
@@ -108,7 +119,7 @@ def _apt(prefix, packages):
         if placed:
             subprocess.run([*prefix, "rm", "-f", str(POLICY)], check=False)
     if os.path.isdir("/run/systemd/system"):
-        names = " ".join(name for name in SERVICES if any(name in package for package in packages))
+        names = " ".join(SERVICES[package] for package in packages if package in SERVICES)
         if names:
             note("Debian's own services of these packages were not started. To keep them from starting with the "
                  f"machine: systemctl disable {names}")

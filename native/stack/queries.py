@@ -23,6 +23,11 @@ from .say import Trouble, note, run, step
 
 COMMITTED = ROOT / ".sqlx"
 
+# What sqlx itself makes before the first migration; /readyz asks it which have run.
+BOOKKEEPING = """CREATE TABLE _sqlx_migrations (
+    version bigint PRIMARY KEY, description text NOT NULL, installed_on timestamptz NOT NULL DEFAULT now(),
+    success boolean NOT NULL, checksum bytea NOT NULL, execution_time bigint NOT NULL)"""
+
 
 @contextmanager
 def migrated_database():
@@ -46,9 +51,12 @@ def migrated_database():
                 raise Trouble(f"the database for checking the queries did not start:\n{(folder / 'log').read_text()}")
             time.sleep(0.05)
         url = f"postgres://postgres:{password}@127.0.0.1:{port}/postgres?sslmode=disable"
+        psql = [str(programs / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1"]
+        run([*psql, "-c", BOOKKEEPING, url], "the table of migrations")
         for migration in sorted((ROOT / "migrations").glob("*.sql")):
-            run([str(programs / "psql"), "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-f", str(migration), url],
-                f"the migration {migration.name}")
+            # As sqlx has it: what begins so runs outside a transaction.
+            whole = [] if migration.read_text().startswith("-- no-transaction") else ["-1"]
+            run([*psql, *whole, "-f", str(migration), url], f"the migration {migration.name}")
         yield url
     finally:
         if server:

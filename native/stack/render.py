@@ -1,29 +1,22 @@
-"""Templates to configuration files. The same `${NAME}` form serves the container images, by envsubst."""
+"""The stack's configuration files, from their templates."""
 
+import ipaddress
 import os
-import re
-from pathlib import Path
 
-from . import packages
+from . import packages, watch
 from .layout import BINARIES, KINDS, NATIVE, ROOT, write_atomically
 from .say import Trouble
+from .templates import fill, quoted_environment
 
 # Settings of the programs that a person may give to `make up`, by environment or on its command line.
 # Addresses, secrets and ports are not among them: those the stack sets itself.
 PASSED_NAMES = {"APP_ENV", "CACHE_ACTIVE", "CONTENT_MAX_CHARACTERS", "DATABASE_MAX_CONNECTIONS", "RATE_LIMITER", "RUST_BACKTRACE"}
-PASSED_PREFIXES = ("API_", "HF_", "LLM_", "LOG_", "RATE_LIMIT_", "TIMELINE_", "WORKER_")
-OWN_NAMES = {"API_HOST", "API_PORT", "WORKER_HOST", "WORKER_PORT", "LLM_HOST", "LLM_PORT", "LLM_URL", "LLM_TEST_MODEL"}
+PASSED_PREFIXES = ("API_", "HF_", "LLM_", "LOG_", "OTEL_", "RATE_LIMIT_", "TIMELINE_", "WORKER_")
+# One service name would be that of all three programs.
+OWN_NAMES = {"API_HOST", "API_PORT", "WORKER_HOST", "WORKER_PORT", "LLM_HOST", "LLM_PORT", "LLM_URL", "LLM_TEST_MODEL",
+             "OTEL_SERVICE_NAME"}
 # What the API and the workers are told about the language model, which may be another server than llm-service.
 LLM_CLIENT_NAMES = ("LLM_API_", "LLM_BACKEND", "LLM_SHARE_SECONDS", "LLM_TIMEOUT_SECONDS", "LLM_URL")
-
-
-def fill(template, values):
-    """Replaces `${NAME}`; a name that is not known is a fault in the template, not an empty string."""
-    def value(found):
-        if found[1] not in values:
-            raise Trouble(f"{template} uses ${{{found[1]}}}, which the stack does not know.")
-        return str(values[found[1]])
-    return re.sub(r"\$\{([A-Z_]+)\}", value, Path(template).read_text())
 
 
 def passed_settings():
@@ -47,18 +40,6 @@ def settings_for(layout, kind):
     return chosen
 
 
-def quoted_environment(values):
-    """NAME="value",… as supervisor reads it: it expands `%`, knows no escapes, and cuts at ` ;` and ` #`."""
-    parts = []
-    for name, value in sorted(values.items()):
-        quote = "'" if '"' in value else '"'
-        if quote in value or re.search(r"[\r\n]|\s[;#]", value):
-            raise Trouble(f"{name} has a value that supervisor's configuration cannot carry (a line break, both "
-                          "kinds of quotes, or a blank before ; or #). Give it a plainer value.")
-        parts.append(f"{name}={quote}{value.replace('%', '%%')}{quote}")
-    return ",".join(parts)
-
-
 def environment_of(layout, name):
     """What a replica is told. The interface between the stack and the three programs."""
     kind = name.split("-")[0]
@@ -74,8 +55,11 @@ def environment_of(layout, name):
     # for all of them at once, so few threads with much to do beat many that take turns.
     cores = len(os.sched_getaffinity(0))
     own.setdefault("API_WORKERS", str(max(1, cores // KINDS["api"][1])))
-    return {**own, "API_HOST": "127.0.0.1", "API_PORT": port, "JWT_SECRET": layout.secrets()["jwt"],
-            "TRUSTED_PROXIES": "127.0.0.1"}
+    secrets = layout.secrets()
+    own["JWT_SECRET"] = secrets["jwt"]
+    if "jwt_previous" in secrets:
+        own["JWT_SECRET_PREVIOUS"] = secrets["jwt_previous"]
+    return {**own, "API_HOST": "127.0.0.1", "API_PORT": port, "TRUSTED_PROXIES": "127.0.0.1"}
 
 
 def build_environment():
@@ -104,7 +88,7 @@ def supervisor(layout, replicas):
         text += fill(NATIVE / "replica.conf.template", {
             "NAME": name, "COMMAND": command, "DATA": layout.data, "LOGS": layout.logs,
             "ENVIRONMENT": quoted_environment(environment_of(layout, name))})
-    return write_atomically(layout.conf / "supervisord.conf", text)
+    return write_atomically(layout.conf / "supervisord.conf", text + watch.programs(layout))
 
 
 def _llm_patience(layout):
@@ -114,17 +98,37 @@ def _llm_patience(layout):
     return (int(asked) if asked.isdigit() else 60) + 15
 
 
+def front_proxies():
+    """The networks in FRONT_PROXIES: who stands before NGINX and is believed about the client's address and scheme. Nobody by
+    itself: here everybody comes from 127.0.0.1, and who is believed can be whom he likes."""
+    networks = os.environ.get("FRONT_PROXIES", "").replace(",", " ").split()
+    for network in networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as fault:
+            raise Trouble(f"FRONT_PROXIES: {fault}. Name addresses or networks, such as 127.0.0.1 or 10.1.0.0/16, with commas "
+                          "between them.")
+    return networks
+
+
 def services(layout):
     """The configuration of nginx, Redis and Prometheus. Returns the names of those that changed."""
+    in_front = layout.settings.get("front_proxies", [])
     values = {
         "USER_DIRECTIVE": f"user {layout.nginx_user};" if layout.is_root else "# Not root: the workers stay who the master is.",
         "NOFILE": layout.nofile, "RUN": layout.run, "LOGS": layout.logs,
-        "CONF": layout.conf, "TEMP": layout.data / "nginx", "UPSTREAMS": layout.upstreams,
+        "CONF": layout.conf, "STATIC": layout.conf, "TEMP": layout.data / "nginx", "UPSTREAMS": layout.upstreams,
+        "ERROR_LOG": layout.logs / "nginx-error.log",
         "ACCESS_LOG": layout.logs / "nginx-access.log", "TARGETS": layout.targets,
         "LLM_PATIENCE": f"{_llm_patience(layout)}s",
         "PUBLIC": f"127.0.0.1:{layout.port}", "INTERNAL": f"127.0.0.1:{layout.internal_port}",
         "STATUS": f"127.0.0.1:{layout.status_port}", "PROMETHEUS": f"127.0.0.1:{layout.prometheus_port}",
         "REDIS_PORT": layout.redis_port, "REDIS_PASSWORD": layout.secrets()["redis"], "DATA": layout.data,
+        "REDIS_MONITOR_PASSWORD": layout.secrets()["redis_monitor"],
+        "REDIS_MONITOR_RIGHTS": (ROOT / "redis" / "monitor.acl").read_text().strip(),
+        # As nginx/compose/front-proxies.envsh does it in containers.
+        "FRONT_PROXIES_TRUSTED": " ".join(f"set_real_ip_from {network};" for network in in_front),
+        "FRONT_PROXIES_KNOWN": " ".join(f"{network} 1;" for network in in_front), **watch.template_values(layout),
     }
     changed = set()
     for program, folder in (("nginx", ROOT / "nginx"), ("prometheus", ROOT / "prometheus")):
@@ -134,6 +138,10 @@ def services(layout):
             text = fill(source, values) if source.suffix == ".template" else source.read_text()
             if write_atomically(layout.conf / source.name.removesuffix(".template"), text):
                 changed.add(program)
-    if write_atomically(layout.conf / "redis.conf", fill(NATIVE / "redis.conf.template", values)):
+    if watch.copies(layout):
+        changed.add("prometheus")
+    watch.provisioning(layout)
+    settings = fill(NATIVE / "redis.conf.template", values) + (ROOT / "redis" / "redis.conf").read_text()
+    if write_atomically(layout.conf / "redis.conf", settings):
         changed.add("redis")
     return changed

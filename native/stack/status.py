@@ -1,11 +1,10 @@
 """`make status`, `make logs` and `linnet env`: what runs, where, and what it says."""
 
 import os
-import socket
 import sys
 
-from . import database, llm, processes, replicas
-from .layout import KINDS, NATIVE
+from . import database, llm, processes, redis, replicas, rotate, watch
+from .layout import KINDS, NATIVE, WATCHERS
 from .say import Trouble, duration, note, plain, table
 
 FRONT = ("nginx", "prometheus", "postgres", "redis")
@@ -24,7 +23,7 @@ def show(layout, supervisor):
         return False
     programs = supervisor.programs()
     rows = [["program", "state", "address", "pid", "memory", "up for"]]
-    for name in [*FRONT, *sorted(name for name in programs if replicas.kind_of(name))]:
+    for name in [*FRONT, *watch.names(), *sorted(name for name in programs if replicas.kind_of(name))]:
         info = programs.get(name)
         if not info:
             continue
@@ -44,13 +43,21 @@ def show(layout, supervisor):
     model = llm.model_that_answers(layout, replicas.running(supervisor, "llm"))
     if model:
         note(f"posts are judged by {model}")
+    if rotate.is_overdue(layout.secrets()):
+        note("the secret that signed logins before is still believed, and nobody needs it any more: make rotate END=1")
     note(f"open {layout.public_url}    API documentation: {layout.public_url}/docs")
+    note(f"watch {watch.dashboards(layout)}    alerts: http://127.0.0.1:{layout.prometheus_port}/alerts")
+    note(watch.who_is_told(layout))
+    if not watch.grafana():
+        note(watch.ADD_GRAFANA)
     note(f"data and logs: {layout.data}")
     note("make scale api=4 worker=2 · make logs P=api · make status · make down")
     return True
 
 
 def address(layout, name):
+    if name in WATCHERS:
+        return watch.address(layout, name)
     if replicas.kind_of(name):
         return f"http://127.0.0.1:{layout.replica_port(name)}"
     return {
@@ -65,28 +72,14 @@ def ready(layout, name):
     """Whether a part of the stack does its work, asked of the part itself."""
     if replicas.kind_of(name):
         return replicas.answers(layout.replica_port(name))
+    if name in WATCHERS:
+        return replicas.answers(watch.port(layout, name), watch.health(name))
     return {
         "nginx": lambda: replicas.answers(layout.status_port, "/livez"),
         "prometheus": lambda: replicas.answers(layout.prometheus_port, "/-/ready"),
         "postgres": lambda: database.answers(layout),
-        "redis": lambda: _redis_answers(layout),
+        "redis": lambda: redis.ask(layout, "PING") == "+PONG",
     }[name]()
-
-
-def _redis_answers(layout):
-    """Whether Redis says PONG to this stack's password."""
-    try:
-        with socket.create_connection(("127.0.0.1", layout.redis_port), timeout=2) as connection:
-            connection.sendall(f"AUTH {layout.secrets()['redis']}\r\nPING\r\n".encode())
-            said = b""
-            while said.count(b"\r\n") < 2:
-                part = connection.recv(256)
-                if not part:
-                    return False
-                said += part
-            return said == b"+OK\r\n+PONG\r\n"
-    except OSError:
-        return False
 
 
 def environment(layout, supervisor):
@@ -104,6 +97,7 @@ def environment(layout, supervisor):
         "LINNET_CONTROL": str(NATIVE / "linnet"),
         "LINNET_LLM_URL": layout.llm_url,
         "LINNET_PROMETHEUS_URL": f"http://127.0.0.1:{layout.prometheus_port}",
+        "LINNET_ALERTMANAGER_URL": watch.address(layout, "alertmanager"),
         "LINNET_NGINX_STATUS_URL": f"http://127.0.0.1:{layout.status_port}/stub_status",
         "LINNET_DATABASE_URL": layout.database_url("app"),
         "LINNET_REDIS_URL": layout.redis_url,

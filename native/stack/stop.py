@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 
-from . import processes, replicas
+from . import processes, replicas, watch
 from .layout import ROOT
 from .say import Trouble, note, step
 
@@ -28,7 +28,7 @@ def down(layout, supervisor):
             return
         step("stopping (requests and jobs under way are finished first)")
         supervisor.stop(["nginx"])
-        supervisor.stop(replicas.running(supervisor) + ["prometheus", "log-rotate"])
+        supervisor.stop(replicas.running(supervisor) + ["prometheus", "log-rotate", *watch.names()])
         supervisor.stop(["redis", "postgres"])
         supervisor.shutdown()
         processes.end_leftovers(layout)

@@ -11,6 +11,7 @@ import time
 import xmlrpc.client
 
 from . import packages, processes, render
+from .database import FOREIGN
 from .say import Trouble
 
 # Names of the states in supervisor's own answers.
@@ -59,7 +60,8 @@ class Supervisor:
         """Starts supervisord, which starts nothing by itself."""
         # Settings of the programs come from its configuration only: what it inherited would outlast the
         # terminal it was typed in.
-        environment = {name: value for name, value in os.environ.items() if name not in render.passed_settings()}
+        environment = {name: value for name, value in os.environ.items()
+                       if name not in render.passed_settings() and name not in FOREIGN}
         environment["PATH"] = packages.PATH
         done = subprocess.run([packages.find("supervisord"), "-c", str(self.layout.conf / "supervisord.conf")],
                               env=environment, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -116,6 +118,10 @@ class Supervisor:
         """Asks for the start of programs and returns at once."""
         for name in names:
             self._unless(ALREADY_STARTED, self.rpc.startProcess, name, False)
+
+    def signal(self, name, which):
+        """Sends a signal to a program, if it runs."""
+        self._unless(NOT_RUNNING, self.rpc.signalProcess, name, which)
 
     def stop(self, names):
         """Stops programs together and returns when all have ended. Each has the time its stopwaitsecs gives it."""

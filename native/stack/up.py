@@ -3,9 +3,10 @@
 import os
 import time
 
-from . import build, database, llm, packages, processes, render, replicas, status
+from . import build, database, llm, packages, processes, render, replicas, status, watch
 from .layout import KINDS, check_port
 from .say import Trouble, duration, note, step
+from .templates import quoted_environment
 
 
 def up(layout, supervisor, counts, wait_llm):
@@ -35,8 +36,10 @@ def up(layout, supervisor, counts, wait_llm):
         for kind in ("api", "worker"):
             build.take(layout, kind)
         layout.settings["passed"] = render.passed_settings()
-        layout.settings["build_environment"] = render.quoted_environment(
+        layout.settings["front_proxies"] = render.front_proxies()
+        layout.settings["build_environment"] = quoted_environment(
             {**render.build_environment(), "LINNET_DATA": str(layout.data)})
+        watch.choose_alertmanager_config(layout)
         changed = render.services(layout)
         if database.create(layout):
             changed.add("postgres")
@@ -60,7 +63,7 @@ def _fixed_programs(layout, supervisor, running, changed):
     if running:
         known = set(replicas.running(supervisor))
         altered = set(replicas.declare(layout, supervisor, known))
-        renewable = altered & {"prometheus", "log-rotate", "nginx"}
+        renewable = altered & {"prometheus", "log-rotate", "nginx", *watch.names()}
         if supervisor.state("llm-build") != "RUNNING":
             renewable |= altered & {"llm-build"}
         # nginx' own command changes only with this program, and then a short gap is told rather than hidden.
@@ -68,6 +71,9 @@ def _fixed_programs(layout, supervisor, running, changed):
             note("nginx' start command changed; it is started again")
         supervisor.renew(sorted(renewable))
         later = sorted((altered | changed) & {"postgres", "redis"})
+        # They read their configuration again. Alertmanager's may be a person's own file, of which nothing is known here.
+        for name in (changed & {"prometheus"} | {"alertmanager"}) - renewable:
+            supervisor.signal(name, "HUP")
         if later:
             note(f"new settings of {' and '.join(later)} take effect after `make down` and `make up`")
     else:
@@ -79,16 +85,14 @@ def _fixed_programs(layout, supervisor, running, changed):
         supervisor.launch()
     supervisor.start(["postgres", "redis"])
     supervisor.wait({name: lambda name=name: status.ready(layout, name) for name in ("postgres", "redis")}, 60)
-    if not running or "provisioned" not in layout.settings:
-        database.provision(layout)
-        layout.settings["provisioned"] = True
-        layout.save()
+    database.provision(layout, forced=not running)
     database.migrate(layout)
 
 
 def _front(layout, supervisor):
-    """nginx and Prometheus, last: by now there is something to hand requests to."""
+    """nginx, and what watches, last: by now there is something to hand requests to and to look at."""
+    watchers = ["prometheus", *watch.names()]
     if supervisor.state("nginx") not in ("RUNNING", "STARTING"):
         replicas.check_nginx(layout)
-    supervisor.start(["nginx", "prometheus", "log-rotate"])
-    supervisor.wait({name: lambda name=name: status.ready(layout, name) for name in ("nginx", "prometheus")}, 60)
+    supervisor.start(["nginx", *watchers, "log-rotate"])
+    supervisor.wait({name: lambda name=name: status.ready(layout, name) for name in ["nginx", *watchers]}, 60)

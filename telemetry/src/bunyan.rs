@@ -5,10 +5,7 @@
 
 use std::{
     fmt::{self, Write as _},
-    io::{self, Write},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread,
-    time::{Duration, Instant, SystemTime},
+    time::{Instant, SystemTime},
 };
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -19,13 +16,7 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
-/// How long a line may wait to be written with others.
-const WAIT: Duration = Duration::from_millis(100);
-/// So many bytes are written without waiting longer: what a pipe holds.
-const ENOUGH: usize = 64 << 10;
-/// With so many bytes waiting, whoever adds one more waits as well: a reader that does not keep up slows the program down
-/// and does not fill its memory.
-const TOO_MUCH: usize = 4 << 20;
+use crate::{lines::Lines, store::Keep};
 
 /// Fields that every record has; a field of the same name in a span or event would make two of them.
 const OWN: [&str; 8] = [
@@ -35,13 +26,15 @@ const OWN: [&str; 8] = [
 /// The layer: a line for each event, and for each span one when it ends, with its fields and
 /// `elapsed_milliseconds`. It writes nothing when a span begins: the line at its end says all that and how it ended.
 pub(crate) struct Bunyan {
-    lines: Lines,
+    lines: Option<Lines>,
+    store: Option<Keep>,
     /// `{"v":0,"name":…,"hostname":…,"pid":…`, which is the same in every line.
     head: String,
 }
 
 impl Bunyan {
-    pub(crate) fn new(service: &str, lines: Lines) -> Self {
+    /// One whose lines go to `lines`, to the long-term store, or to both.
+    pub(crate) fn new(service: &str, lines: Option<Lines>, store: Option<Keep>) -> Self {
         let mut head = String::from(r#"{"v":0,"name":"#);
         quote(&mut head, service);
         head.push_str(r#","hostname":"#);
@@ -50,10 +43,18 @@ impl Bunyan {
             &rustix::system::uname().nodename().to_string_lossy(),
         );
         let _never_fails = write!(head, r#","pid":{}"#, std::process::id());
-        Self { lines, head }
+        Self { lines, store, head }
     }
 
-    fn write(&self, about: &Metadata<'_>, message: fmt::Arguments<'_>, fields: &[&str]) {
+    /// Writes a line with the fields of `own`, those of `outer`, and what `end` appends.
+    fn write(
+        &self,
+        about: &Metadata<'_>,
+        message: fmt::Arguments<'_>,
+        own: &Fields,
+        outer: &Fields,
+        end: &str,
+    ) {
         let level = match *about.level() {
             Level::ERROR => 50,
             Level::WARN => 40,
@@ -61,6 +62,13 @@ impl Bunyan {
             Level::DEBUG => 20,
             Level::TRACE => 10,
         };
+        let store = self.store.as_ref().filter(|store| {
+            let value = |name| own.get(name).or_else(|| outer.get(name));
+            store.wants(level, || value("request_id"), || value("http.status"))
+        });
+        if self.lines.is_none() && store.is_none() {
+            return;
+        }
         let now: DateTime<Utc> = SystemTime::now().into();
         let time = now.to_rfc3339_opts(SecondsFormat::Micros, true);
         let mut line = String::with_capacity(512);
@@ -72,11 +80,16 @@ impl Bunyan {
         );
         let _never_fails = write!(Escaped(&mut line), "{message}");
         line.push('"');
-        for more in fields {
+        for more in [&own.text, &outer.text, end] {
             line.push_str(more);
         }
         line.push_str("}\n");
-        self.lines.add(&line, level >= 40);
+        if let Some(lines) = &self.lines {
+            lines.add(&line, level >= 40);
+        }
+        if let Some(store) = store {
+            store.offer(line);
+        }
     }
 }
 
@@ -109,7 +122,8 @@ where
         event.record(&mut own);
         let message = own.message.as_deref().unwrap_or(about.target());
         let Some(span) = ctx.lookup_current() else {
-            return self.write(about, format_args!("{message}"), &[&own.text]);
+            let none = Fields::default();
+            return self.write(about, format_args!("{message}"), &own, &none, "");
         };
         let extensions = span.extensions();
         let mut outer = extensions.get::<Fields>().cloned().unwrap_or_default();
@@ -120,14 +134,17 @@ where
         self.write(
             about,
             format_args!("[{name} - EVENT] {message}"),
-            &[&own.text, &outer.text],
+            &own,
+            &outer,
+            "",
         );
     }
 
     fn on_close(&self, id: Id, ctx: Context<'_, S>) {
         let Some(span) = ctx.span(&id) else { return };
         let extensions = span.extensions();
-        let fields = extensions.get::<Fields>().map_or("", |fields| &fields.text);
+        let none = Fields::default();
+        let fields = extensions.get::<Fields>().unwrap_or(&none);
         let elapsed = extensions.get::<Instant>().map(Instant::elapsed);
         let elapsed = format!(
             r#","elapsed_milliseconds":{:.3}"#,
@@ -137,7 +154,9 @@ where
         self.write(
             span.metadata(),
             format_args!("[{name} - END]"),
-            &[fields, &elapsed],
+            fields,
+            &none,
+            &elapsed,
         );
     }
 }
@@ -155,13 +174,26 @@ struct Fields {
 impl Fields {
     /// Makes room for a value, in place of an earlier one of the same name.
     fn begin(&mut self, name: &'static str) -> bool {
-        if OWN.contains(&name) {
+        // What begins so is said to the traces.
+        if OWN.contains(&name) || name.starts_with("otel.") {
             return false;
         }
         self.remove(name);
         self.starts.push((name, self.text.len()));
         let _never_fails = write!(self.text, r#","{name}":"#);
         true
+    }
+
+    /// A value as it stands in the line, as JSON.
+    fn get(&self, name: &str) -> Option<&str> {
+        let place = self.starts.iter().position(|(known, _)| *known == name)?;
+        let end = match self.starts.get(place + 1) {
+            Some((_, next)) => *next,
+            None => self.text.len(),
+        };
+        // What `begin` wrote before it.
+        let start = self.starts[place].1 + r#","":"#.len() + name.len();
+        self.text.get(start..end)
     }
 
     fn remove(&mut self, name: &str) {
@@ -260,100 +292,10 @@ impl fmt::Write for Escaped<'_> {
     }
 }
 
-/// Where lines gather to be written together by a thread of their own: a system call for each was a fifteenth of a cached
-/// read, and whoever reads the other end of the pipe may take their time. Warnings and errors wait for nothing, and take
-/// along what came before them.
-#[derive(Clone)]
-pub(crate) struct Lines(Arc<Gathering>);
-
-type Out = dyn Fn(&[u8]) -> io::Result<()> + Send + Sync;
-
-struct Gathering {
-    lines: Mutex<Vec<u8>>,
-    more: Condvar,
-    /// Held while something is written, so that lines stay in their order.
-    writing: Mutex<()>,
-    out: Box<Out>,
-}
-
-impl Lines {
-    /// Lines go to standard output, at the latest [`WAIT`] after they were added.
-    ///
-    /// # Errors
-    /// When no thread can be started.
-    pub(crate) fn to_stdout() -> io::Result<Self> {
-        let lines = Self::to(|bytes| {
-            let mut out = io::stdout().lock();
-            out.write_all(bytes).and_then(|()| out.flush())
-        });
-        let background = lines.clone();
-        thread::Builder::new().name("log".into()).spawn(move || {
-            loop {
-                background.0.wait();
-                background.flush();
-            }
-        })?;
-        Ok(lines)
-    }
-
-    fn to(out: impl Fn(&[u8]) -> io::Result<()> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(Gathering {
-            lines: Mutex::default(),
-            more: Condvar::new(),
-            writing: Mutex::default(),
-            out: Box::new(out),
-        }))
-    }
-
-    fn add(&self, line: &str, urgent: bool) {
-        let gathered = {
-            let mut lines = self.0.held();
-            let (before, after) = (lines.len(), lines.len() + line.len());
-            lines.extend_from_slice(line.as_bytes());
-            if before == 0 || (before < ENOUGH && after >= ENOUGH) {
-                self.0.more.notify_one();
-            }
-            after
-        };
-        if urgent || gathered >= TOO_MUCH {
-            self.flush();
-        }
-    }
-
-    /// Writes what has gathered.
-    pub(crate) fn flush(&self) {
-        let _in_order = self
-            .0
-            .writing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        // Others may add lines while these are written.
-        let lines = std::mem::take(&mut *self.0.held());
-        // A log that cannot be written has nowhere to say so.
-        let _lost = (self.0.out)(&lines);
-    }
-}
-
-impl Gathering {
-    fn held(&self) -> MutexGuard<'_, Vec<u8>> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Until there are lines, and then until there are enough of them or [`WAIT`] is over.
-    fn wait(&self) {
-        let lines = self
-            .more
-            .wait_while(self.held(), |lines| lines.is_empty())
-            .unwrap_or_else(PoisonError::into_inner);
-        let _enough = self
-            .more
-            .wait_timeout_while(lines, WAIT, |lines| lines.len() < ENOUGH)
-            .unwrap_or_else(PoisonError::into_inner);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use serde_json::Value;
     use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -367,7 +309,7 @@ mod tests {
             out.lock().unwrap().extend_from_slice(bytes);
             Ok(())
         });
-        let layer = Bunyan::new("a \"service\"", lines.clone());
+        let layer = Bunyan::new("a \"service\"", Some(lines.clone()), None);
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), work);
         lines.flush();
         let written = written.lock().unwrap();
@@ -438,19 +380,5 @@ mod tests {
     fn an_event_without_words_is_called_by_its_target() {
         let lines = logged(|| tracing::info!(target: "a::place", n = 1));
         assert_eq!(lines[0]["msg"], "a::place");
-    }
-
-    #[test]
-    fn a_warning_waits_for_nothing_and_takes_along_what_came_before() {
-        let written = Arc::new(Mutex::new(Vec::new()));
-        let out = Arc::clone(&written);
-        let lines = Lines::to(move |bytes| {
-            out.lock().unwrap().push(bytes.to_vec());
-            Ok(())
-        });
-        lines.add("first\n", false);
-        assert!(written.lock().unwrap().is_empty());
-        lines.add("second\n", true);
-        assert_eq!(*written.lock().unwrap(), [b"first\nsecond\n".to_vec()]);
     }
 }

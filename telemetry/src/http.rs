@@ -1,4 +1,4 @@
-//! The HTTP side of being watched: request ids, one log line per request, HTTP metrics.
+//! The HTTP side of being watched: request ids, one log line and one span of a trace per request, HTTP metrics.
 
 use std::{
     borrow::Cow,
@@ -25,8 +25,13 @@ use prometheus::{
 };
 use tracing::{Instrument as _, Span, field::Empty};
 
+use crate::trace;
+
 /// The header that carries a request's id, from the proxy to the client and to every program on the way.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The header with which a trace goes on in the next program (<https://www.w3.org/TR/trace-context/>).
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Upper bounds in seconds. A cached feed answers in well under a millisecond and a generated post in
 /// seconds, so the buckets reach from 0.25 ms to 10 s.
@@ -64,7 +69,8 @@ impl RequestId {
 /// [`RequestId`] and returns it in the answer; opens a span, whose end is the request's log line, with `request_id`,
 /// method, route template, `user.id` (recorded by whoever authenticates), status and `elapsed_milliseconds`; counts and
 /// times the request in `http_requests_total{route,method,status}` and `http_request_duration_seconds{…}`, by the
-/// route's template, and what matches no route as `UNKNOWN`. A request ends when its answer has been handed over.
+/// route's template, and what matches no route as `UNKNOWN`. A request ends when its answer has been handed over. Its
+/// span begins a trace that is found by the request's id; with [`Watch::behind_others`] it goes on with the caller's.
 ///
 /// One middleware and not three from libraries: together those cost a fifth of a cached read.
 #[derive(Clone)]
@@ -73,11 +79,12 @@ pub struct Watch {
     seconds: HistogramVec,
     /// Routes that are not measured.
     except: &'static [&'static str],
+    behind_others: bool,
 }
 
 impl Watch {
-    /// Registers the metrics. Build it once per server, outside the worker factory. The routes of `except` are not
-    /// measured: how long a live stream lasts is no latency.
+    /// Registers the metrics. Build it once per server, outside the worker factory. The routes of `except` are neither
+    /// measured nor traced: how long a live stream lasts is no latency.
     ///
     /// # Errors
     /// When the registry already holds these metrics.
@@ -101,7 +108,34 @@ impl Watch {
             requests,
             seconds,
             except,
+            behind_others: false,
         })
+    }
+
+    /// For a server whose callers are programs of ours: it believes their `traceparent` and begins no traces. From
+    /// outside that header would let anybody write into anybody's trace.
+    #[must_use]
+    pub fn behind_others(self) -> Self {
+        Self {
+            behind_others: true,
+            ..self
+        }
+    }
+
+    /// The span of a request, within the trace that it belongs to.
+    fn span(&self, request: &ServiceRequest, id: &RequestId, route: &str, measured: bool) -> Span {
+        let make = || span_of(request, id, route);
+        if !measured || PROBES.contains(&route) {
+            return make();
+        }
+        if !self.behind_others {
+            return trace::begin(id.as_str(), make);
+        }
+        let caller = request.headers().get(TRACEPARENT);
+        match caller.and_then(|value| value.to_str().ok()) {
+            Some(caller) => trace::resume(caller, make),
+            None => make(),
+        }
     }
 }
 
@@ -152,10 +186,9 @@ where
             .unwrap_or_else(RequestId::generate);
         let header = HeaderValue::from_str(id.as_str());
         let route = req.match_pattern();
-        let span = span_of(&req, &id, route.as_deref().unwrap_or(UNKNOWN));
-        let measured = route
-            .as_deref()
-            .is_none_or(|route| !self.watch.except.contains(&route));
+        let name = route.as_deref().unwrap_or(UNKNOWN);
+        let measured = !self.watch.except.contains(&name);
+        let span = self.watch.span(&req, &id, name, measured);
         let mut end = End {
             watch: measured.then(|| self.watch.clone()),
             began,
@@ -183,12 +216,13 @@ where
 }
 
 const UNKNOWN: &str = "UNKNOWN";
+/// What is asked every few seconds from every side: in the log at debug only, and never in a trace.
+const PROBES: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
 /// The span of a request. Nothing of the query string, the body or a header but the request id is kept: they may hold
 /// secrets or a person's words.
 fn span_of(request: &ServiceRequest, id: &RequestId, route: &str) -> Span {
-    // Probes and scrapes come every few seconds from every side; at info they would bury the rest.
-    if matches!(route, "/livez" | "/readyz" | "/metrics") {
+    if PROBES.contains(&route) {
         return tracing::debug_span!(
             "request",
             request_id = id.as_str(),
@@ -200,6 +234,7 @@ fn span_of(request: &ServiceRequest, id: &RequestId, route: &str) -> Span {
     }
     tracing::info_span!(
         "request",
+        otel.kind = "server",
         request_id = id.as_str(),
         http.method = request.method().as_str(),
         http.route = route,

@@ -1,22 +1,30 @@
-//! What the three programs share about being watched: log set-up, the metrics registry and the shutdown signal.
+//! What the three programs share about being run and watched: log set-up, traces, the metrics registry, secrets in files
+//! and the shutdown signal.
 //!
 //! The HTTP side (request ids, one log line per request, HTTP metrics) lives in [`http`], behind the feature
-//! `actix`, so that nothing here forces a web framework on a program without a listener.
+//! `actix`, so that nothing here forces a web framework on a program without a listener. What of the log goes to a
+//! long-term store, and how it gets to whoever writes it there without anybody waiting, is in [`store`].
 //! What is measured is not decided here: each metric is declared beside the code that moves it.
 
 mod bunyan;
 #[cfg(feature = "actix")]
 pub mod http;
+mod lines;
 mod log;
 #[cfg(feature = "testing")]
 pub mod options;
+pub mod secrets;
+mod share;
+pub mod store;
+pub mod trace;
 
-pub use log::{LogConfig, LogFormat, Logs, init};
+pub use log::{LogConfig, LogFormat, Logs, init, init_serving};
+pub use trace::TraceConfig;
 
 use prometheus::Registry;
 
 /// A new metrics registry that already exports the process collector (`process_*`: CPU seconds, resident
-/// bytes, open files). One per program; tests make one per server, so that they do not see each other.
+/// bytes, open files) and, where traces are on, `trace_spans_total`. One per program; tests make one per server, so that they do not see each other.
 ///
 /// # Errors
 /// When the collector cannot be registered.
@@ -25,6 +33,9 @@ pub fn metrics_registry() -> anyhow::Result<Registry> {
     registry.register(Box::new(
         prometheus::process_collector::ProcessCollector::for_self(),
     ))?;
+    if let Some(spans) = trace::spans_total() {
+        registry.register(Box::new(spans.clone()))?;
+    }
     Ok(registry)
 }
 

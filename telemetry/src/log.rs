@@ -1,11 +1,18 @@
-//! Log set-up: bunyan JSON for machines (`bunyan.rs`), plain text for people.
+//! Log set-up: bunyan JSON for machines (`bunyan.rs`), plain text for people, and the way to a long-term store (`store.rs`).
 
 use anyhow::Context as _;
+use tracing::Subscriber;
 use tracing_subscriber::{
-    EnvFilter, filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    EnvFilter, Layer, filter::LevelFilter, layer::SubscriberExt as _, registry::LookupSpan,
+    util::SubscriberInitExt as _,
 };
 
-use crate::bunyan::{Bunyan, Lines};
+use crate::{
+    bunyan::Bunyan,
+    lines::Lines,
+    store::Keep,
+    trace::{self, TraceConfig, Traces},
+};
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -29,13 +36,19 @@ pub struct LogConfig {
     pub log_format: LogFormat,
 }
 
-/// The log of a running program. Dropped, it writes what has not been written yet: keep it until the end of `main`.
+/// The log of a running program, and its traces. Dropped, it writes and sends what has not been: keep it until the end of
+/// `main`.
 #[must_use = "what was logged last is written when this is dropped"]
-pub struct Logs(Option<Lines>);
+pub struct Logs {
+    lines: Option<Lines>,
+    traces: Option<Traces>,
+}
 
 impl Drop for Logs {
     fn drop(&mut self) {
-        if let Some(lines) = &self.0 {
+        // Traces first: that some cannot be sent is still to be logged.
+        drop(self.traces.take());
+        if let Some(lines) = &self.lines {
             lines.flush();
         }
     }
@@ -47,22 +60,69 @@ impl Drop for Logs {
 /// # Errors
 /// When `LOG_LEVEL` cannot be read as a filter, or a subscriber is already installed.
 pub fn init(service: &'static str, config: &LogConfig) -> anyhow::Result<Logs> {
+    init_serving(service, config, &TraceConfig::default(), None)
+}
+
+/// The same for a program that serves: it makes traces, if `traces` says where to, and records go to a long-term store as
+/// well, if there is one, in whatever format the lines are.
+///
+/// # Errors
+/// As [`init`], or when an option of the traces is wrong.
+pub fn init_serving(
+    service: &'static str,
+    config: &LogConfig,
+    traces: &TraceConfig,
+    store: Option<Keep>,
+) -> anyhow::Result<Logs> {
     let filter = filter(&config.log_level)?;
-    let registry = tracing_subscriber::registry().with(filter);
-    match config.log_format {
+    let registry = tracing_subscriber::registry();
+    let (installed, lines, traces) = match trace::start(service, traces)? {
+        // One filter for everything: with none of its own, a layer costs a span or an event the least.
+        None => {
+            let (words, lines) = words(service, config, store)?;
+            (registry.with(filter).with(words).try_init(), lines, None)
+        }
+        // What belongs to a trace and what is logged are decided apart.
+        Some((spans, traces)) => {
+            let (words, lines) = words(service, config, store)?;
+            let words = words.with_filter(filter);
+            (
+                registry.with(spans).with(words).try_init(),
+                lines,
+                Some(traces),
+            )
+        }
+    };
+    installed.context("logging is already set up")?;
+    Ok(Logs { lines, traces })
+}
+
+/// What writes the log and gives it to the store, and the lines that it gathers.
+fn words<S>(
+    service: &'static str,
+    config: &LogConfig,
+    store: Option<Keep>,
+) -> anyhow::Result<(Box<dyn Layer<S> + Send + Sync>, Option<Lines>)>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    Ok(match config.log_format {
         LogFormat::Json => {
             let lines = Lines::to_stdout().context("no thread for the log")?;
-            let installed = registry
-                .with(Bunyan::new(service, lines.clone()))
-                .try_init();
-            installed.map(|()| Logs(Some(lines)))
+            let layer = Bunyan::new(service, Some(lines.clone()), store);
+            (layer.boxed(), Some(lines))
         }
-        LogFormat::Pretty => registry
-            .with(tracing_subscriber::fmt::layer())
-            .try_init()
-            .map(|()| Logs(None)),
-    }
-    .context("logging is already set up")
+        LogFormat::Pretty => {
+            let printed = tracing_subscriber::fmt::layer();
+            let layer = match store {
+                Some(store) => Bunyan::new(service, None, Some(store))
+                    .and_then(printed)
+                    .boxed(),
+                None => printed.boxed(),
+            };
+            (layer, None)
+        }
+    })
 }
 
 /// Reads `LOG_LEVEL`.

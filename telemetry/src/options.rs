@@ -33,7 +33,13 @@ pub fn table(command: &Command) -> String {
             .map(ToString::to_string)
             .unwrap_or_default();
         let help = help.replace('\n', " ").replace('|', "\\|");
-        let row = format!("| `{}` | {default} | {help} |", variable.to_string_lossy());
+        let variable = variable.to_string_lossy();
+        let mut names = format!("`{variable}`");
+        if option.is_hide_env_values_set() {
+            // As `secrets` takes every secret.
+            write!(names, " or `{variable}_FILE`").expect("a String takes everything");
+        }
+        let row = format!("| {names} | {default} | {help} |");
         writeln!(table, "{row}").expect("a String takes everything");
     }
     table

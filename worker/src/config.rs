@@ -4,7 +4,7 @@ use std::{ffi::OsString, net::IpAddr};
 
 use clap::{Args, Parser, Subcommand};
 use domain::config::{CacheConfig, DatabaseConfig, LlmConfig, RedisConfig, TimelineConfig};
-use telemetry::LogConfig;
+use telemetry::{LogConfig, TraceConfig, store::LogStoreConfig};
 
 /// Linnet's worker: takes every post to the language model and its verdict back into the database.
 ///
@@ -31,10 +31,10 @@ pub enum Command {
 }
 
 impl Cli {
-    /// Reads the command line and the environment; ends the program with an explanation if they make no sense.
+    /// Reads the command line, the environment and files of secrets; ends the program with an explanation if they make no sense.
     #[must_use]
     pub fn read() -> Self {
-        Self::parse_from(with_default_command(std::env::args_os().collect()))
+        telemetry::secrets::parse(with_default_command(std::env::args_os().collect()))
     }
 }
 
@@ -76,6 +76,9 @@ pub struct ServeConfig {
     /// waits because its worker was killed.
     #[arg(long, env, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub worker_lease_seconds: u64,
+    /// Jobs that take so many milliseconds are named in the log as warnings; 0: none.
+    #[arg(long, env, default_value_t = 10_000)]
+    pub log_slow_job_ms: u64,
     /// The language model.
     #[command(flatten)]
     pub llm: LlmConfig,
@@ -94,6 +97,12 @@ pub struct ServeConfig {
     /// Logs.
     #[command(flatten)]
     pub log: LogConfig,
+    /// Traces.
+    #[command(flatten)]
+    pub traces: TraceConfig,
+    /// The long-term log.
+    #[command(flatten)]
+    pub log_store: LogStoreConfig,
 }
 
 /// The options of `revive`.

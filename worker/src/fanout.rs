@@ -10,7 +10,7 @@ use domain::{
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, Registry};
 use tokio_util::sync::CancellationToken;
 
-use crate::outage::Outage;
+use crate::{outage::Outage, slow::SlowJobs};
 
 /// How often a worker with nothing to do looks for posts. A look is one statement of a tenth of a millisecond; a
 /// NOTIFY by the writer would cost every write a lock that all of them share.
@@ -80,16 +80,23 @@ pub struct Bringer {
     fan_out: FanOut,
     metrics: Metrics,
     outage: Outage,
+    slow: SlowJobs,
 }
 
 impl Bringer {
     /// # Errors
     /// When the registry holds one of its metrics already.
-    pub fn new(ctx: Ctx, max_followers: u32, registry: &Registry) -> anyhow::Result<Self> {
+    pub fn new(
+        ctx: Ctx,
+        max_followers: u32,
+        slow: SlowJobs,
+        registry: &Registry,
+    ) -> anyhow::Result<Self> {
         Ok(Self {
             fan_out: FanOut::new(ctx.clone(), max_followers),
             metrics: Metrics::new(registry)?,
             outage: Outage::new("bringing posts to home timelines"),
+            slow,
             ctx,
         })
     }
@@ -98,7 +105,10 @@ impl Bringer {
     pub async fn run(mut self, stop: CancellationToken) {
         let (mut rest, mut observed) = (FIRST_REST, None::<Instant>);
         while !stop.is_cancelled() {
-            let pause = match self.fan_out.step().await {
+            let began = Instant::now();
+            let step = self.fan_out.step().await;
+            self.slow.note("fanout", began.elapsed());
+            let pause = match step {
                 Ok(brought) => {
                     self.outage.passed();
                     self.metrics.count(&brought);

@@ -44,11 +44,11 @@ async fn livez() -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "alive"}))
 }
 
-/// The same answers as the API's: without PostgreSQL nothing can be judged (503); without Redis posts wait for its
+/// The same answers as the API's: without PostgreSQL, or with a schema that this worker cannot live with, nothing can be judged (503); without Redis posts wait for its
 /// return, and replacing this worker would not help ("degraded").
 async fn readyz(ctx: Data<Ctx>) -> HttpResponse {
     let readiness = Readiness::of(&ctx).await;
-    let mut response = if readiness.postgresql {
+    let mut response = if readiness.works() {
         HttpResponse::Ok()
     } else {
         HttpResponse::ServiceUnavailable()
@@ -56,6 +56,7 @@ async fn readyz(ctx: Data<Ctx>) -> HttpResponse {
     response.json(json!({
         "status": readiness.status(),
         "postgresql": Readiness::word(readiness.postgresql),
+        "schema": readiness.schema_word(),
         "redis": Readiness::word(readiness.redis),
     }))
 }

@@ -17,6 +17,7 @@
 //! | [`schedule`] | computes trends and insights now and then |
 //! | [`http`] | metrics and probes |
 //! | [`outage`] | says once that something is away |
+//! | [`slow`] | names jobs that took long |
 
 pub mod config;
 pub mod fanout;
@@ -25,5 +26,6 @@ pub mod jobs;
 pub mod monitor;
 pub mod outage;
 pub mod schedule;
+pub mod slow;
 pub mod startup;
 pub mod sweeper;

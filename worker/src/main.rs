@@ -26,10 +26,16 @@ async fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(config) => {
-            let _logs = telemetry::init("worker", &quieter(&config.log))?;
-            Worker::build(&config)?
-                .run_until(telemetry::shutdown_signal())
-                .await
+            let (keep, buffer) = config.log_store.buffer()?.unzip();
+            let log = quieter(&config.log);
+            let _logs = telemetry::init_serving("worker", &log, &config.traces, keep)?;
+            let worker = Worker::build(&config)?;
+            let storing = worker.store_log(buffer, &config)?;
+            let outcome = worker.run_until(telemetry::shutdown_signal()).await;
+            if let Some(storing) = storing {
+                storing.finish().await;
+            }
+            outcome
         }
         Command::Healthcheck(config) => {
             startup::healthcheck(config.worker_host, config.worker_port).await

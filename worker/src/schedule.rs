@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     jobs::Outcome,
     outage::{self, Outage},
+    slow::SlowJobs,
 };
 
 /// Between two tries; what is computed how often is said where it is computed.
@@ -59,6 +60,7 @@ impl Job {
 pub struct Schedule {
     ctx: Ctx,
     database: Arc<Outage>,
+    slow: SlowJobs,
     jobs: Vec<(Job, Outage)>,
     runs: IntCounterVec,
     seconds: HistogramVec,
@@ -69,7 +71,12 @@ impl Schedule {
     ///
     /// # Errors
     /// When the registry holds its metrics already.
-    pub fn new(ctx: Ctx, database: Arc<Outage>, registry: &Registry) -> anyhow::Result<Self> {
+    pub fn new(
+        ctx: Ctx,
+        database: Arc<Outage>,
+        slow: SlowJobs,
+        registry: &Registry,
+    ) -> anyhow::Result<Self> {
         let runs = IntCounterVec::new(
             Opts::new(
                 "scheduled_runs_total",
@@ -99,6 +106,7 @@ impl Schedule {
         Ok(Self {
             ctx,
             database,
+            slow,
             jobs: Job::ALL.map(|job| (job, Outage::new(job.what()))).into(),
             runs,
             seconds,
@@ -130,11 +138,12 @@ impl Schedule {
             Err(Error::Unavailable { .. }) => Outcome::Away,
             Err(_) => Outcome::Error,
         };
-        let name = job.as_str();
+        let (name, took) = (job.as_str(), start.elapsed());
         self.runs.with_label_values(&[name, outcome.as_str()]).inc();
         self.seconds
             .with_label_values(&[name])
-            .observe(start.elapsed().as_secs_f64());
+            .observe(took.as_secs_f64());
+        self.slow.note(name, took);
         outage::note(&self.database, outage, result);
     }
 }

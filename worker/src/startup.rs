@@ -7,7 +7,9 @@ use std::{
 };
 
 use actix_web::dev::Server;
-use domain::{Ctx, llm::Llm};
+use domain::{Ctx, llm::Llm, logs};
+use prometheus::Registry;
+use telemetry::store::{Buffer, Writing};
 
 use crate::{
     config::ServeConfig,
@@ -17,6 +19,7 @@ use crate::{
     monitor::Monitor,
     outage::Outage,
     schedule::Schedule,
+    slow::SlowJobs,
     sweeper::Sweeper,
 };
 
@@ -35,6 +38,7 @@ pub struct Worker {
     address: SocketAddr,
     stop: Stop,
     grace: Duration,
+    registry: Registry,
 }
 
 impl Worker {
@@ -51,10 +55,12 @@ impl Worker {
         // The address tells people which worker it is; the number, one process from the next at this address.
         let name = format!("{address}-{:08x}", rand::random::<u32>());
         let stop = Stop::default();
+        let slow = SlowJobs::new(config.log_slow_job_ms);
         let settings = Settings {
             owner: name.clone(),
             concurrency: config.worker_concurrency,
             lease: Duration::from_secs(config.worker_lease_seconds),
+            slow,
         };
         let database = Arc::new(Outage::new("PostgreSQL"));
         let analyzer = Arc::new(Analyzer::new(
@@ -77,8 +83,8 @@ impl Worker {
         };
         let max_followers = config.timelines.timeline_fanout_max_followers;
         Ok(Self {
-            schedule: Schedule::new(ctx.clone(), Arc::clone(&database), &registry)?,
-            bringer: Bringer::new(ctx.clone(), max_followers, &registry)?,
+            schedule: Schedule::new(ctx.clone(), Arc::clone(&database), slow, &registry)?,
+            bringer: Bringer::new(ctx.clone(), max_followers, slow, &registry)?,
             sweeper: Sweeper::new(ctx.clone(), llm, database),
             grace: Duration::from_secs(config.worker_shutdown_seconds),
             ctx,
@@ -87,6 +93,7 @@ impl Worker {
             server,
             address,
             stop,
+            registry,
         })
     }
 
@@ -94,6 +101,29 @@ impl Worker {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Has the log stored from now on, if there is something to store; its metrics are this worker's.
+    ///
+    /// # Errors
+    /// When that cannot be set up.
+    pub fn store_log(
+        &self,
+        buffer: Option<Buffer>,
+        config: &ServeConfig,
+    ) -> anyhow::Result<Option<Writing>> {
+        let Some(buffer) = buffer else {
+            return Ok(None);
+        };
+        let writer = logs::Writer::new(
+            &config.database,
+            config.log_store.log_store_days,
+            buffer.dropped(),
+            &self.registry,
+        )?;
+        Ok(Some(
+            buffer.hand_to(move |lines, stop| writer.run(lines, stop))?,
+        ))
     }
 
     /// Runs until `signal`; then takes nothing new, finishes what is under way if it can in time, and gives the rest
@@ -110,6 +140,7 @@ impl Worker {
         let computing = tokio::spawn(self.schedule.run(self.stop.begun.clone()));
         let bringing = tokio::spawn(self.bringer.run(self.stop.begun.clone()));
         let listening = tokio::spawn(self.monitor.run());
+        let schema = tokio::spawn(domain::schema::watch(self.ctx.db.clone()));
 
         signal.await;
         tracing::info!("the worker stops");
@@ -127,6 +158,7 @@ impl Worker {
             self.stop.now.cancel();
             let _leases_end_anyway = tokio::time::timeout(LAST_WORDS, ended).await;
         }
+        schema.abort();
         self.ctx.feed.settle().await;
         listener.stop(false).await;
         server.await??;

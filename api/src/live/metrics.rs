@@ -78,6 +78,9 @@ impl Metrics {
         for transport in [Transport::Sse, Transport::WebSocket] {
             metrics.open(transport).set(0);
         }
+        for reason in ["full", "caller", "origin", "stopping"] {
+            metrics.refused.with_label_values(&[reason]);
+        }
         Ok(metrics)
     }
 

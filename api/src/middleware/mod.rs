@@ -2,5 +2,6 @@
 
 pub mod caching;
 pub mod head;
+pub mod leaving;
 pub mod origin;
 pub mod rate_limit;

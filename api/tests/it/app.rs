@@ -20,7 +20,10 @@ use domain::{
 };
 use serde_json::json;
 use sqlx::PgPool;
-use telemetry::{LogConfig, LogFormat};
+use telemetry::{
+    LogConfig, LogFormat, TraceConfig,
+    store::{LogStore, LogStoreConfig},
+};
 use tokio::sync::oneshot;
 
 use crate::client::{Client, http};
@@ -56,6 +59,7 @@ async fn hint(worker: &Ctx, post: i64) -> AnalyzePost {
         post_id: PostId(post),
         revision: revision.await.expect("a post"),
         request_id: "test".into(),
+        traceparent: None,
     }
 }
 
@@ -117,6 +121,7 @@ impl TestApp {
             redis: testing::redis().await,
             auth: AuthConfig {
                 jwt_secret: Some(JWT_SECRET.into()),
+                jwt_secret_previous: None,
                 app_env: AppEnv::Production,
             },
             posts: PostsConfig {
@@ -137,6 +142,12 @@ impl TestApp {
                 log_level: "off".into(),
                 log_format: LogFormat::Json,
             },
+            traces: TraceConfig::default(),
+            log_store: LogStoreConfig {
+                log_store: LogStore::Off,
+                log_store_sample: 1.0,
+                log_store_days: 14,
+            },
         };
         change(&mut config);
         Self {
@@ -150,7 +161,7 @@ impl TestApp {
 
     /// Believes the forwarding headers of this machine, as a replica behind NGINX does.
     pub fn behind_a_proxy(config: &mut ServeConfig) {
-        config.trusted_proxies = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
+        config.trusted_proxies = vec![IpAddr::V4(Ipv4Addr::LOCALHOST).into()];
     }
 
     /// Somebody who is not logged in, talking to a replica.

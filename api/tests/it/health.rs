@@ -18,8 +18,44 @@ async fn a_replica_is_alive_and_ready() {
     let ready = nobody.get("/readyz").await.ok(200);
     assert_eq!(
         ready,
-        json!({"status": "ready", "postgresql": "ok", "redis": "ok"})
+        json!({"status": "ready", "postgresql": "ok", "schema": "ok", "redis": "ok"})
     );
+}
+
+#[tokio::test]
+async fn a_replica_is_ready_for_a_newer_schema_but_not_for_one_that_it_cannot_live_with() {
+    let app = TestApp::start(1).await;
+    let (nobody, sql) = (app.client(0), app.sql().await);
+    let ready = async |status: u16, schema: &str| {
+        let answer = nobody.get("/readyz").await.ok(status);
+        assert_eq!(answer["schema"], schema, "{answer}");
+        let word = if status == 200 {
+            "ready"
+        } else {
+            "unavailable"
+        };
+        assert_eq!(answer["status"], word);
+        assert_eq!(answer["postgresql"], "ok");
+    };
+    let run = async |statement: &'static str| {
+        sqlx::query(statement).execute(&sql).await.unwrap();
+    };
+    ready(200, "ok").await;
+    // A newer program has migrated, and only added.
+    run(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (9001, 'of tomorrow', true, '', 0)",
+    )
+    .await;
+    ready(200, "newer").await;
+    // And now one that took something away.
+    run("UPDATE schema_floor SET level = 9001").await;
+    ready(503, "too new").await;
+    run("UPDATE schema_floor SET level = 1").await;
+    run("DELETE FROM _sqlx_migrations WHERE version = 16").await;
+    ready(503, "older").await;
+    run("DROP TABLE _sqlx_migrations").await;
+    ready(503, "older").await;
 }
 
 #[tokio::test]
@@ -38,7 +74,7 @@ async fn without_postgresql_a_replica_lives_is_not_ready_and_says_so_quickly() {
     let unready = nobody.get("/readyz").await.ok(503);
     assert_eq!(
         unready,
-        json!({"status": "unavailable", "postgresql": "down", "redis": "ok"})
+        json!({"status": "unavailable", "postgresql": "down", "schema": "unknown", "redis": "ok"})
     );
 
     // A token that we signed, so that its session is looked for.
@@ -73,6 +109,34 @@ async fn without_postgresql_a_replica_lives_is_not_ready_and_says_so_quickly() {
         nobody.get("/livez").await.ok(200),
         json!({"status": "alive"})
     );
+}
+
+#[tokio::test]
+async fn who_keeps_a_connection_is_told_to_leave_before_it_is_closed() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut app = TestApp::with(1, |_| {}).await;
+    let address = app.client(0).address;
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let mut ask = async || {
+        let request = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"}") {
+            let mut bytes = [0; 1024];
+            let count = stream.read(&mut bytes).await.unwrap();
+            assert!(count > 0, "hung up on a request");
+            answer.extend_from_slice(&bytes[..count]);
+        }
+        String::from_utf8(answer).unwrap()
+    };
+    let first = ask().await;
+    assert!(!first.contains("connection: close"), "{first}");
+    let rest = async {
+        // Without an answer that says so, some request would be hung up on.
+        while !ask().await.contains("connection: close") {}
+    };
+    let ((), ()) = tokio::join!(rest, app.stop(0, Duration::from_secs(15)));
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
 }
 
 #[tokio::test]

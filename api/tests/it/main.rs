@@ -22,6 +22,7 @@ mod health;
 mod home;
 mod insights;
 mod live;
+mod logs;
 mod metrics;
 mod model;
 mod openapi;

@@ -21,7 +21,7 @@ async fn without_redis_everything_goes_on_and_says_so() {
     let ready = ada.get("/readyz").await.ok(200);
     assert_eq!(
         ready,
-        json!({"status": "ready", "postgresql": "ok", "redis": "ok"})
+        json!({"status": "ready", "postgresql": "ok", "schema": "ok", "redis": "ok"})
     );
     ada.write("before").await;
 
@@ -29,7 +29,7 @@ async fn without_redis_everything_goes_on_and_says_so() {
     let degraded = ada.get("/readyz").await.ok(200);
     assert_eq!(
         degraded,
-        json!({"status": "degraded", "postgresql": "ok", "redis": "down"})
+        json!({"status": "degraded", "postgresql": "ok", "schema": "ok", "redis": "down"})
     );
     for i in 0..5 {
         let id = ada.write(&format!("during {i}")).await;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::app::{PASSWORD, TestApp};
+use crate::app::{JWT_SECRET, PASSWORD, TestApp};
 
 #[tokio::test]
 async fn logging_out_ends_this_login_on_every_replica_and_no_other() {
@@ -88,6 +88,38 @@ async fn a_token_signed_with_another_secret_is_refused() {
     .await;
     assert!(ada.is_logged_in().await);
     assert!(!stranger.elsewhere(&ada, 0).is_logged_in().await);
+}
+
+#[tokio::test]
+async fn nobody_is_logged_out_while_the_secret_changes() {
+    const NEW: &str = "Zt1vXw93LkYb7Rj2Nf5Hs0Pd6Gm4Ca9q";
+    let app = TestApp::start(1).await;
+    let mut ada = app.member("ada").await;
+    let replica = async |secret: &str, previous: Option<&str>| {
+        TestApp::with(1, |config| {
+            config.database = app.config.database.clone();
+            config.redis = app.config.redis.clone();
+            config.auth.jwt_secret = Some(secret.into());
+            config.auth.jwt_secret_previous = previous.map(Into::into);
+        })
+        .await
+    };
+    // As docs/operations.md has it: believed everywhere first, then signed with, then alone.
+    let accepting = replica(JWT_SECRET, Some(NEW)).await;
+    let signing = replica(NEW, Some(JWT_SECRET)).await;
+    let done = replica(NEW, None).await;
+    for stage in [&accepting, &signing] {
+        assert!(stage.elsewhere(&ada, 0).is_logged_in().await);
+    }
+    assert!(!done.elsewhere(&ada, 0).is_logged_in().await);
+    // Whoever logs in at a replica that signs with the new secret is known to one that does not yet.
+    let mut late = signing.elsewhere(&ada, 0);
+    late.login("ada", PASSWORD).await.ok(200);
+    for stage in [&accepting, &signing, &done] {
+        assert!(stage.elsewhere(&late, 0).is_logged_in().await);
+    }
+    ada.login("ada", PASSWORD).await.ok(200);
+    assert!(!done.elsewhere(&ada, 0).is_logged_in().await);
 }
 
 #[tokio::test]

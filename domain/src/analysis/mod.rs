@@ -111,7 +111,8 @@ pub async fn offer_due(ctx: &Ctx) -> Result<Offered> {
         return Ok(Offered::default());
     }
     let room = ctx.jobs.room().await.map_err(away)?;
-    let (jobs, more) = choose(&mut tx, room).await?;
+    let (due, more) = choose(&mut tx, room).await?;
+    let jobs: Vec<AnalyzePost> = due.into_iter().map(offered_again).collect();
     let offered = Offered {
         count: jobs.len(),
         more,
@@ -129,11 +130,21 @@ pub async fn offer_due(ctx: &Ctx) -> Result<Offered> {
     Ok(offered)
 }
 
+/// A hint without the trace of the request that wrote the post; its id leads to it.
+fn offered_again(due: queries::DueRow) -> AnalyzePost {
+    AnalyzePost {
+        post_id: due.post_id,
+        revision: due.revision,
+        request_id: due.request_id,
+        traceparent: None,
+    }
+}
+
 /// What to offer to a queue with so much `room`, and whether others may be due.
 async fn choose(
     tx: &mut Transaction<'_, Postgres>,
     room: usize,
-) -> Result<(Vec<AnalyzePost>, bool)> {
+) -> Result<(Vec<queries::DueRow>, bool)> {
     let limit = room.min(OFFER_BATCH);
     if limit == 0 {
         return Ok((Vec::new(), true));
@@ -155,6 +166,7 @@ async fn choose(
 ///
 /// # Errors
 /// When PostgreSQL is down.
+#[tracing::instrument(name = "analysis.claim", level = "debug", skip_all)]
 pub async fn claim(
     ctx: &Ctx,
     job: &AnalyzePost,
@@ -182,6 +194,7 @@ pub async fn renew(ctx: &Ctx, job: &AnalyzePost, owner: &str, lease: Duration) -
 ///
 /// # Errors
 /// When PostgreSQL is down.
+#[tracing::instrument(name = "analysis.finish", level = "debug", skip_all)]
 pub async fn finish(
     ctx: &Ctx,
     job: &AnalyzePost,
@@ -203,6 +216,7 @@ pub async fn finish(
 ///
 /// # Errors
 /// When PostgreSQL is down.
+#[tracing::instrument(name = "analysis.fail", level = "debug", skip_all)]
 pub async fn fail(
     ctx: &Ctx,
     job: &AnalyzePost,

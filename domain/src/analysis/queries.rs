@@ -12,6 +12,13 @@ use crate::{
     jobs::AnalyzePost,
 };
 
+/// A post to be offered.
+pub(super) struct DueRow {
+    pub post_id: PostId,
+    pub revision: i32,
+    pub request_id: String,
+}
+
 pub(super) struct ClaimedRow {
     pub content: String,
     pub pending_since: DateTime<Utc>,
@@ -55,9 +62,9 @@ pub(super) async fn only_one_offers(tx: &mut Transaction<'_, Postgres>) -> sqlx:
 pub(super) async fn due(
     tx: &mut Transaction<'_, Postgres>,
     limit: i64,
-) -> sqlx::Result<Vec<AnalyzePost>> {
+) -> sqlx::Result<Vec<DueRow>> {
     sqlx::query_as!(
-        AnalyzePost,
+        DueRow,
         r#"SELECT a.post_id AS "post_id: PostId", a.revision, p.request_id
            FROM post_analysis a JOIN posts p ON p.id = a.post_id
            WHERE a.status = 'pending' AND a.next_enqueue_at <= now()
@@ -74,9 +81,9 @@ pub(super) async fn due(
 pub(super) async fn due_stale(
     tx: &mut Transaction<'_, Postgres>,
     limit: i64,
-) -> sqlx::Result<Vec<AnalyzePost>> {
+) -> sqlx::Result<Vec<DueRow>> {
     sqlx::query_as!(
-        AnalyzePost,
+        DueRow,
         r#"SELECT a.post_id AS "post_id: PostId", a.revision, p.request_id
            FROM post_analysis a JOIN posts p ON p.id = a.post_id
            WHERE a.stale_since IS NOT NULL AND a.next_enqueue_at <= now()

@@ -171,23 +171,29 @@ pub async fn authenticate(ctx: &Ctx, tokens: &Tokens, token: &str) -> Result<Ses
 pub(crate) type Lookups = Batch<(Ticket, DateTime<Utc>), Result<Option<User>>>;
 
 pub(crate) fn lookups(db: PgPool) -> Lookups {
-    Batch::new(LOOKUPS_MAX, move |tickets: Vec<(Ticket, DateTime<Utc>)>| {
-        let db = db.clone();
-        async move {
-            let sessions: Vec<Uuid> = tickets.iter().map(|(ticket, _)| ticket.session).collect();
-            let found = queries::session_users(&db, &sessions).await;
-            let found = found.map_err(Error::from);
-            batch::answers(&tickets, found, |found, (ticket, now)| {
-                let mut rows = found.iter();
-                rows.find(|row| row.session == ticket.session && row.id == ticket.user)
-                    .filter(|row| row.expires_at > *now)
-                    .map(|row| User {
-                        id: row.id,
-                        username: row.username.clone(),
-                    })
-            })
-        }
-    })
+    Batch::new(
+        "sessions.find",
+        LOOKUPS_MAX,
+        batch::outage(&db),
+        move |tickets: Vec<(Ticket, DateTime<Utc>)>| {
+            let db = db.clone();
+            async move {
+                let sessions: Vec<Uuid> =
+                    tickets.iter().map(|(ticket, _)| ticket.session).collect();
+                let found = queries::session_users(&db, &sessions).await;
+                let found = found.map_err(Error::from);
+                batch::answers(&tickets, found, |found, (ticket, now)| {
+                    let mut rows = found.iter();
+                    rows.find(|row| row.session == ticket.session && row.id == ticket.user)
+                        .filter(|row| row.expires_at > *now)
+                        .map(|row| User {
+                            id: row.id,
+                            username: row.username.clone(),
+                        })
+                })
+            }
+        },
+    )
 }
 
 /// Ends the session; its token is refused by every replica from now on.

@@ -33,7 +33,10 @@ pub struct AuthConfig {
     /// Signs the tokens; the same on every replica. At least 32 characters of chance, e.g. `openssl rand -base64 48`.
     #[arg(long, env, hide_env_values = true)]
     pub jwt_secret: Option<SecretString>,
-    /// Production refuses a missing, short or well-known JWT_SECRET.
+    /// A second secret, whose tokens are believed as well while JWT_SECRET is changed; it signs nothing. How: docs/operations.md.
+    #[arg(long, env, hide_env_values = true)]
+    pub jwt_secret_previous: Option<SecretString>,
+    /// Production refuses a missing JWT_SECRET, and any secret that is short or well known.
     #[arg(long, env, value_enum, default_value_t = AppEnv::Production)]
     pub app_env: AppEnv,
 }
@@ -56,35 +59,59 @@ pub(crate) struct Ticket {
 /// Signs and reads tokens.
 #[derive(Clone)]
 pub struct Tokens {
-    signing: EncodingKey,
-    reading: DecodingKey,
+    /// Signs, and is tried first when something is read.
+    current: Keys,
+    /// Reads what was signed with the other secret while one follows the other.
+    previous: Option<Keys>,
     validation: Validation,
-    forms: FormKey,
 }
 
-/// Signs what forms carry. A key of its own, derived from the secret, so that nothing that a form holds could ever
-/// pass for a token.
+/// What one secret is good for.
 #[derive(Clone)]
-struct FormKey {
+struct Keys {
+    tokens: KeyPair,
+    /// For what forms carry. Keys of their own, derived from the secret, so that nothing that a form holds could ever
+    /// pass for a token.
+    forms: KeyPair,
+}
+
+#[derive(Clone)]
+struct KeyPair {
     signing: EncodingKey,
     reading: DecodingKey,
 }
 
-impl FormKey {
-    fn derive(from: &EncodingKey) -> Result<Self, jsonwebtoken::errors::Error> {
-        let key = crypto::sign(b"linnet: forms", from, Algorithm::HS256)?;
+impl KeyPair {
+    fn new(secret: &[u8]) -> Self {
+        Self {
+            signing: EncodingKey::from_secret(secret),
+            reading: DecodingKey::from_secret(secret),
+        }
+    }
+}
+
+impl Keys {
+    fn new(secret: &str) -> Result<Self, jsonwebtoken::errors::Error> {
+        let tokens = KeyPair::new(secret.as_bytes());
+        let forms = crypto::sign(b"linnet: forms", &tokens.signing, Algorithm::HS256)?;
         Ok(Self {
-            signing: EncodingKey::from_secret(key.as_bytes()),
-            reading: DecodingKey::from_secret(key.as_bytes()),
+            tokens,
+            forms: KeyPair::new(forms.as_bytes()),
         })
     }
 }
 
 impl Tokens {
     /// # Errors
-    /// A sentence that names `JWT_SECRET` when it is missing or weak outside development.
+    /// A sentence that names `JWT_SECRET` or `JWT_SECRET_PREVIOUS` when it is missing or weak outside development, or
+    /// when both are the same.
     pub fn new(config: &AuthConfig) -> anyhow::Result<Self> {
         let development = config.app_env == AppEnv::Development;
+        // Compose files pass on what is not set as an empty text.
+        let previous = config.jwt_secret_previous.as_ref();
+        let previous = previous
+            .map(|secret| secret.expose_secret())
+            .filter(|secret| !secret.is_empty());
         let secret = match &config.jwt_secret {
             Some(secret) => secret.expose_secret(),
             None if development => DEVELOPMENT_SECRET,
@@ -93,24 +120,28 @@ impl Tokens {
                  `openssl rand -base64 48`, the same on every replica"
             ),
         };
-        if let Some(fault) = weakness(secret) {
+        demand_strength("JWT_SECRET", secret, development)?;
+        if let Some(previous) = previous {
+            demand_strength("JWT_SECRET_PREVIOUS", previous, development)?;
             anyhow::ensure!(
-                development,
-                "JWT_SECRET {fault}: set at least {SHORTEST_SECRET} characters of chance, e.g. from \
-                 `openssl rand -base64 48` (APP_ENV=development would let it pass)"
+                previous != secret,
+                "JWT_SECRET_PREVIOUS is the same as JWT_SECRET: set it to the other secret of the change, or leave it out"
             );
-            tracing::warn!("JWT_SECRET {fault}; this is let pass in development only");
         }
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = 0;
         validation.set_required_spec_claims(&["exp", "sub"]);
-        let signing = EncodingKey::from_secret(secret.as_bytes());
         Ok(Self {
-            forms: FormKey::derive(&signing)?,
-            signing,
-            reading: DecodingKey::from_secret(secret.as_bytes()),
+            current: Keys::new(secret)?,
+            previous: previous.map(Keys::new).transpose()?,
             validation,
         })
+    }
+
+    /// The keys that may have signed what is to be read. Each signature is compared in constant time; which key fits is
+    /// no secret.
+    fn keys(&self) -> impl Iterator<Item = &Keys> {
+        std::iter::once(&self.current).chain(&self.previous)
     }
 
     /// What a form of this session must carry to be believed: another site can neither read nor guess it. Another one at
@@ -121,7 +152,7 @@ impl Tokens {
     pub fn csrf(&self, session: &Session) -> crate::Result<String> {
         let nonce = Uuid::new_v4().simple().to_string();
         let message = form_message(&nonce, session);
-        let mac = crypto::sign(&message, &self.forms.signing, Algorithm::HS256);
+        let mac = crypto::sign(&message, &self.current.forms.signing, Algorithm::HS256);
         Ok(format!("{nonce}.{}", mac.map_err(crate::Error::internal)?))
     }
 
@@ -132,8 +163,10 @@ impl Tokens {
             return false;
         };
         let message = form_message(nonce, session);
-        let key = &self.forms.reading;
-        crypto::verify(mac, &message, key, Algorithm::HS256).unwrap_or(false)
+        self.keys().any(|keys| {
+            let key = &keys.forms.reading;
+            crypto::verify(mac, &message, key, Algorithm::HS256).unwrap_or(false)
+        })
     }
 
     pub(super) fn sign(
@@ -147,14 +180,16 @@ impl Tokens {
             iat: now.timestamp(),
             exp: (now + LIFETIME).timestamp(),
         };
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing)
+        let key = &self.current.tokens.signing;
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, key)
     }
 
     /// What the token says if we signed it and it has not expired.
     pub(super) fn read(&self, token: &str) -> Option<Ticket> {
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.reading, &self.validation)
-            .ok()?
-            .claims;
+        let claims = self.keys().find_map(|keys| {
+            jsonwebtoken::decode::<Claims>(token, &keys.tokens.reading, &self.validation).ok()
+        })?;
+        let claims = claims.claims;
         Some(Ticket {
             user: UserId(claims.sub.parse().ok()?),
             session: claims.sid,
@@ -171,6 +206,19 @@ impl Tokens {
 
 fn form_message(nonce: &str, session: &Session) -> Vec<u8> {
     format!("{nonce}.{}", session.id.simple()).into_bytes()
+}
+
+/// Refuses a weak secret outside development, where it only warns.
+fn demand_strength(name: &str, secret: &str, development: bool) -> anyhow::Result<()> {
+    if let Some(fault) = weakness(secret) {
+        anyhow::ensure!(
+            development,
+            "{name} {fault}: set at least {SHORTEST_SECRET} characters of chance, e.g. from \
+             `openssl rand -base64 48` (APP_ENV=development would let it pass)"
+        );
+        tracing::warn!("{name} {fault}; this is let pass in development only");
+    }
+    Ok(())
 }
 
 /// What is wrong with a secret, as the end of the sentence "JWT_SECRET …".
@@ -209,11 +257,29 @@ mod tests {
     fn config(secret: Option<&str>, app_env: AppEnv) -> AuthConfig {
         AuthConfig {
             jwt_secret: secret.map(Into::into),
+            jwt_secret_previous: None,
             app_env,
         }
     }
 
     const GOOD: &str = "q8Zt1vXw93LkYb7Rj2Nf5Hs0Pd6Gm4Ca";
+    const ANOTHER: &str = "Zt1vXw93LkYb7Rj2Nf5Hs0Pd6Gm4Ca9q";
+
+    /// A replica in the middle of a change of secrets.
+    fn changing(secret: &str, previous: &str) -> anyhow::Result<Tokens> {
+        Tokens::new(&AuthConfig {
+            jwt_secret_previous: Some(previous.into()),
+            ..config(Some(secret), AppEnv::Production)
+        })
+    }
+
+    fn session(id: Uuid) -> Session {
+        let user = crate::users::User {
+            id: UserId(7),
+            username: "ada".into(),
+        };
+        Session { user, id }
+    }
 
     fn now() -> DateTime<Utc> {
         crate::clock::Clock::System.now()
@@ -264,13 +330,6 @@ mod tests {
     #[test]
     fn a_form_is_believed_in_its_own_session_only() {
         let tokens = Tokens::new(&config(Some(GOOD), AppEnv::Production)).unwrap();
-        let session = |id| Session {
-            user: crate::users::User {
-                id: UserId(7),
-                username: "ada".into(),
-            },
-            id,
-        };
         let (mine, other) = (session(Uuid::new_v4()), session(Uuid::new_v4()));
         let token = tokens.csrf(&mine).unwrap();
         assert!(tokens.csrf_fits(&mine, &token));
@@ -281,6 +340,59 @@ mod tests {
         }
         let another = Tokens::new(&config(None, AppEnv::Development)).unwrap();
         assert!(!another.csrf_fits(&mine, &token));
+    }
+
+    #[test]
+    fn while_secrets_change_both_are_believed_and_the_first_signs() {
+        let (old, new) = (
+            Tokens::new(&config(Some(GOOD), AppEnv::Production)).unwrap(),
+            Tokens::new(&config(Some(ANOTHER), AppEnv::Production)).unwrap(),
+        );
+        let ticket = Ticket {
+            user: UserId(7),
+            session: Uuid::new_v4(),
+        };
+        let session = session(ticket.session);
+        // The steps of a change: the new secret is believed everywhere before anybody signs with it.
+        for (signer, replica) in [
+            (&old, changing(GOOD, ANOTHER).unwrap()),
+            (&new, changing(ANOTHER, GOOD).unwrap()),
+        ] {
+            for side in [&old, &new] {
+                let token = side.sign(ticket, now()).unwrap();
+                assert_eq!(replica.read(&token), Some(ticket));
+                assert_eq!(replica.bearer(&token), Some(UserId(7)));
+                assert!(replica.csrf_fits(&session, &side.csrf(&session).unwrap()));
+            }
+            let token = replica.sign(ticket, now()).unwrap();
+            let form = replica.csrf(&session).unwrap();
+            assert_eq!(signer.read(&token), Some(ticket));
+            assert!(signer.csrf_fits(&session, &form));
+            let other = if std::ptr::eq(signer, &old) {
+                &new
+            } else {
+                &old
+            };
+            assert_eq!(other.read(&token), None);
+            assert!(!other.csrf_fits(&session, &form));
+            let expired = other.sign(ticket, now() - LIFETIME - Duration::seconds(2));
+            assert_eq!(replica.read(&expired.unwrap()), None);
+            let stranger = Tokens::new(&config(None, AppEnv::Development)).unwrap();
+            let token = stranger.sign(ticket, now()).unwrap();
+            assert_eq!(replica.read(&token), None);
+        }
+    }
+
+    #[test]
+    fn the_secret_before_is_held_to_the_same_rules() {
+        for weak in ["brief", DEVELOPMENT_SECRET] {
+            let refusal = changing(GOOD, weak).err().unwrap().to_string();
+            assert!(refusal.starts_with("JWT_SECRET_PREVIOUS "), "{refusal}");
+            assert!(!refusal.contains(weak), "{refusal}");
+        }
+        let refusal = changing(GOOD, GOOD).err().unwrap().to_string();
+        assert!(refusal.contains("the same as JWT_SECRET"), "{refusal}");
+        assert!(changing(GOOD, "").is_ok(), "empty is none");
     }
 
     proptest! {

@@ -143,7 +143,7 @@ pub struct Llm(Arc<Parts>);
 
 impl Llm {
     /// # Errors
-    /// A sentence that names the option that is wrong (`LLM_URL`, `LLM_API_KEY`, `LLM_API_KEY_FILE`), or when the
+    /// A sentence that names the option that is wrong (`LLM_URL`, `LLM_API_KEY`), or when the
     /// registry holds one of the metrics already.
     pub fn new(config: &LlmConfig, redis: Redis, registry: &Registry) -> anyhow::Result<Self> {
         let backend = match config.llm_backend {

@@ -9,10 +9,11 @@ use reqwest::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tracing::{Instrument as _, Span, field::Empty};
 use url::{Host, Url};
 
 use super::LlmError;
-use crate::config::LlmConfig;
+use crate::{config::LlmConfig, trace};
 
 /// When to come back to somebody who does not say.
 const DEFAULT_RETRY: Duration = Duration::from_secs(1);
@@ -118,18 +119,37 @@ impl Transport {
         })
     }
 
-    /// Sends `body` to `path` (without a leading slash).
+    /// Sends `body` to `path` (without a leading slash). The server is told the request's id and, within a trace, the span
+    /// to go on from.
     pub async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
         body: &impl Serialize,
         request_id: &str,
     ) -> Result<T, Fault> {
-        let mut request = self.http.post(self.url(path)?).json(body);
-        if !request_id.is_empty() {
-            request = request.header("x-request-id", request_id);
+        let span = tracing::debug_span!(
+            "llm",
+            otel.name = format!("POST /{path}"),
+            otel.kind = "client",
+            otel.status_code = Empty,
+            http.response.status_code = Empty,
+        );
+        async {
+            let mut request = self.http.post(self.url(path)?).json(body);
+            if !request_id.is_empty() {
+                request = request.header("x-request-id", request_id);
+            }
+            if let Some(traceparent) = trace::traceparent() {
+                request = request.header("traceparent", traceparent);
+            }
+            let answer = send(request).await;
+            if answer.is_err() {
+                Span::current().record("otel.status_code", "ERROR");
+            }
+            answer
         }
-        send(request).await
+        .instrument(span)
+        .await
     }
 
     /// Reads `path`, which may take `patience`.
@@ -150,6 +170,7 @@ impl Transport {
 async fn send<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Fault> {
     let response = request.send().await.map_err(classify)?;
     let status = response.status();
+    Span::current().record("http.response.status_code", i64::from(status.as_u16()));
     let retry_after = response
         .headers()
         .get("retry-after")

@@ -22,7 +22,7 @@ use moka::future::Cache;
 
 use crate::{
     Error, Result,
-    batch::Batch,
+    batch::{self, Batch},
     cache::{CacheMetrics, Outcome},
     clock::Clock,
     config::CacheConfig,
@@ -320,13 +320,18 @@ async fn version(redis: &Redis, clock: Clock) -> Result<u64, RedisDown> {
 }
 
 fn versions(redis: Redis, clock: Clock) -> Batch<(), Result<u64, RedisDown>> {
-    Batch::new(usize::MAX, move |readers: Vec<()>| {
-        let redis = redis.clone();
-        async move {
-            let answer = version(&redis, clock).await;
-            vec![answer; readers.len()]
-        }
-    })
+    Batch::new(
+        "feed.version",
+        usize::MAX,
+        batch::no_outage,
+        move |readers: Vec<()>| {
+            let redis = redis.clone();
+            async move {
+                let answer = version(&redis, clock).await;
+                vec![answer; readers.len()]
+            }
+        },
+    )
 }
 
 async fn add_to_version(redis: &Redis, clock: Clock, by: u64) -> Result<u64, RedisDown> {

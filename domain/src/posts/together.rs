@@ -30,6 +30,8 @@ pub(crate) struct Draft {
     pub author: UserId,
     pub text: PostText,
     pub request_id: String,
+    /// The author's own, as the batch may run in somebody else's.
+    pub traceparent: Option<String>,
 }
 
 /// The shared calls of one thread.
@@ -42,14 +44,24 @@ impl Together {
     pub(crate) fn new(db: PgPool, feed: Arc<FeedCache>, jobs: Jobs) -> Self {
         let reading = db.clone();
         Self {
-            find: Batch::new(MOST, move |ids: Vec<PostId>| {
-                let db = reading.clone();
-                async move { find(&db, &ids).await }
-            }),
-            write: Batch::new(MOST, move |drafts: Vec<Draft>| {
-                let (db, feed, jobs) = (db.clone(), Arc::clone(&feed), jobs.clone());
-                async move { write(&db, &feed, &jobs, drafts).await }
-            }),
+            find: Batch::new(
+                "posts.find",
+                MOST,
+                batch::outage(&db),
+                move |ids: Vec<PostId>| {
+                    let db = reading.clone();
+                    async move { find(&db, &ids).await }
+                },
+            ),
+            write: Batch::new(
+                "posts.write",
+                MOST,
+                batch::outage(&db),
+                move |drafts: Vec<Draft>| {
+                    let (db, feed, jobs) = (db.clone(), Arc::clone(&feed), jobs.clone());
+                    async move { write(&db, &feed, &jobs, drafts).await }
+                },
+            ),
         }
     }
 
@@ -103,6 +115,7 @@ async fn write(
                     author,
                     text,
                     request_id,
+                    ..
                 } = draft;
                 let row = writing::insert(db, *author, text, request_id).await;
                 rows.push(row.map_err(Error::from));
@@ -123,6 +136,7 @@ async fn write(
                 post_id: row.id,
                 revision: row.revision,
                 request_id: draft.request_id,
+                traceparent: draft.traceparent,
             })
         })
         .collect();

@@ -20,6 +20,7 @@ use crate::{
     likes,
     live::{self, Event},
     notifications::{self, Kind, Notice},
+    trace,
     users::User,
 };
 
@@ -54,6 +55,7 @@ pub async fn create(ctx: &Ctx, author: &User, new: NewPost) -> Result<PostView> 
             author: author.id,
             text: new.text.clone(),
             request_id: new.request_id,
+            traceparent: trace::traceparent(),
         });
         let written = Written {
             row: row.await?,
@@ -164,11 +166,7 @@ fn mentions(
 
 /// What follows a COMMIT that wrote a text: the feed's new version and the hint, side by side.
 async fn announce(ctx: &Ctx, post_id: PostId, revision: i32, request_id: String) {
-    let hint = AnalyzePost {
-        post_id,
-        revision,
-        request_id,
-    };
+    let hint = AnalyzePost::new(post_id, revision, request_id);
     tokio::join!(ctx.feed.bump(), ctx.jobs.hint(vec![hint]));
 }
 

@@ -314,15 +314,20 @@ pub async fn has_limits(ctx: &Ctx, id: UserId) -> Result<bool> {
 pub(crate) type Limits = Batch<UserId, Result<bool>>;
 
 pub(crate) fn limits(db: PgPool) -> Limits {
-    Batch::new(LIMITS_MAX, move |people: Vec<UserId>| {
-        let db = db.clone();
-        async move {
-            let limited = queries::with_limits(&db, &people)
-                .await
-                .map_err(Error::from);
-            batch::answers(&people, limited, |limited, id| limited.contains(id))
-        }
-    })
+    Batch::new(
+        "relations.limits",
+        LIMITS_MAX,
+        batch::outage(&db),
+        move |people: Vec<UserId>| {
+            let db = db.clone();
+            async move {
+                let limited = queries::with_limits(&db, &people)
+                    .await
+                    .map_err(Error::from);
+                batch::answers(&people, limited, |limited, id| limited.contains(id))
+            }
+        },
+    )
 }
 
 /// Ends all that ties an account to others, as part of its deletion.

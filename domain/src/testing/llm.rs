@@ -12,7 +12,6 @@ pub fn at(url: Url) -> LlmConfig {
         llm_url: url,
         llm_api_model: None,
         llm_api_key: None,
-        llm_api_key_file: None,
         llm_timeout_seconds: 60,
         llm_share_seconds: 86_400,
     }

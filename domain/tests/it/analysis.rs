@@ -32,6 +32,7 @@ pub fn hint(post: &PostView, revision: i32) -> AnalyzePost {
         post_id: post.id,
         revision,
         request_id: given::REQUEST_ID.into(),
+        traceparent: None,
     }
 }
 

@@ -319,6 +319,7 @@ async fn session(ctx: &Ctx, name: &str) -> Session {
     users::sign_up(ctx, new).await.unwrap();
     let config = AuthConfig {
         jwt_secret: None,
+        jwt_secret_previous: None,
         app_env: AppEnv::Development,
     };
     let tokens = Tokens::new(&config).unwrap();

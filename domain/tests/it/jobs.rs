@@ -274,10 +274,23 @@ async fn one_process_counts_the_queue_for_all() {
     assert_eq!(waiting(&others), Some(5));
 }
 
+#[test]
+fn programs_of_two_versions_read_each_others_hints() {
+    let earlier = r#"{"post_id":5,"revision":2,"request_id":"r-1"}"#;
+    let hint: AnalyzePost = serde_json::from_str(earlier).unwrap();
+    assert_eq!((hint.post_id.0, &hint.traceparent), (5, &None));
+    let written = serde_json::to_string(&hint).unwrap();
+    assert_eq!(written, earlier, "without a trace it is as it was");
+    let later = r#"{"post_id":5,"revision":2,"request_id":"r-1","of_tomorrow":[1]}"#;
+    assert_eq!(serde_json::from_str::<AnalyzePost>(later).unwrap(), hint);
+}
+
 proptest! {
     #[test]
-    fn a_hint_comes_out_of_the_queue_as_it_went_in(post_id: i64, revision: i32, request_id: String) {
-        let job = AnalyzePost { post_id: domain::ids::PostId(post_id), revision, request_id };
+    fn a_hint_comes_out_of_the_queue_as_it_went_in(
+        post_id: i64, revision: i32, request_id: String, traceparent: Option<String>
+    ) {
+        let job = AnalyzePost { post_id: domain::ids::PostId(post_id), revision, request_id, traceparent };
         let bytes = serde_json::to_vec(&job).unwrap();
         prop_assert_eq!(serde_json::from_slice::<AnalyzePost>(&bytes).unwrap(), job);
     }

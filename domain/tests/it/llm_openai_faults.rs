@@ -1,7 +1,7 @@
 //! Servers of OpenAI's protocol that refuse, are busy or talk nonsense, and options that cannot be: what is said of it,
 //! whose fault it is taken for, and what is never said.
 
-use std::{io::Write as _, time::Duration};
+use std::time::Duration;
 
 use domain::{
     config::{LlmBackend, LlmConfig},
@@ -170,27 +170,6 @@ async fn a_bad_option_is_named_when_the_client_is_made() {
             .err()
             .map(|error| error.to_string())
     };
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    let path = file.path().to_str().unwrap().to_owned();
-    let with_file = |config: &mut LlmConfig| config.llm_api_key_file = Some(path.clone());
-    assert!(fault(&with_file).unwrap().contains("is empty"));
-    writeln!(file, "sk-secret").unwrap();
-    assert_eq!(fault(&with_file), None);
-    let both = |config: &mut LlmConfig| {
-        with_file(config);
-        config.llm_api_key = Some("sk-secret".into());
-    };
-    let said = fault(&both).unwrap();
-    assert!(
-        said.contains("both set") && !said.contains("sk-secret"),
-        "{said}"
-    );
-    let missing = |config: &mut LlmConfig| config.llm_api_key_file = Some("/nowhere".into());
-    assert!(
-        fault(&missing)
-            .unwrap()
-            .contains("LLM_API_KEY_FILE=/nowhere cannot be read")
-    );
     let broken = |config: &mut LlmConfig| config.llm_api_key = Some("sk\nsecret".into());
     let said = fault(&broken).unwrap();
     assert!(
@@ -201,7 +180,6 @@ async fn a_bad_option_is_named_when_the_client_is_made() {
     assert!(fault(&scheme).unwrap().contains("LLM_URL"));
     let empty = |config: &mut LlmConfig| {
         config.llm_api_key = Some("".into());
-        config.llm_api_key_file = Some(String::new());
         config.llm_api_model = Some(String::new());
     };
     assert_eq!(fault(&empty), None);

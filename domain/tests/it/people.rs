@@ -21,6 +21,7 @@ pub const PASSWORD: &str = "correct horse battery";
 pub fn tokens() -> Tokens {
     let config = AuthConfig {
         jwt_secret: None,
+        jwt_secret_previous: None,
         app_env: AppEnv::Development,
     };
     Tokens::new(&config).unwrap()

@@ -1,4 +1,4 @@
-//! Counts the SQL statements of a test: those that sqlx reports on the test's own thread, which is the only one that a
+//! Counts the SQL statements of a test, and hears the warnings of the log store: what is said on the test's own thread, which is the only one that a
 //! `#[tokio::test]` without a flavour runs on.
 
 use std::{
@@ -7,7 +7,7 @@ use std::{
 };
 
 use tracing::{
-    Dispatch, Event, Metadata, Subscriber,
+    Dispatch, Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
     span,
     subscriber::DefaultGuard,
@@ -19,7 +19,7 @@ static ANOTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Watcher(Arc:
 
 /// What was said to PostgreSQL since [`Statements::watch`].
 pub struct Statements {
-    seen: Arc<Mutex<Vec<String>>>,
+    seen: Arc<Mutex<Vec<(Level, String)>>>,
     _until_dropped: DefaultGuard,
 }
 
@@ -38,21 +38,30 @@ impl Statements {
     /// How many statements held `part` since the last call.
     pub fn take(&self, part: &str) -> usize {
         let mut seen = self.seen.lock().unwrap();
-        seen.drain(..).filter(|sql| sql.contains(part)).count()
+        let of_it = seen.drain(..).filter(|(_, sql)| sql.contains(part));
+        of_it.count()
+    }
+
+    /// All that was said in warnings since the last call.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut seen = self.seen.lock().unwrap();
+        let warnings = seen.drain(..).filter(|(level, _)| *level == Level::WARN);
+        warnings.map(|(_, text)| text).collect()
     }
 }
 
-struct Watcher(Arc<Mutex<Vec<String>>>);
+struct Watcher(Arc<Mutex<Vec<(Level, String)>>>);
 
 impl Subscriber for Watcher {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "sqlx::query"
+        matches!(metadata.target(), "sqlx::query" | "domain::logs")
     }
 
     fn event(&self, event: &Event<'_>) {
         let mut sql = Sql(String::new());
         event.record(&mut sql);
-        self.0.lock().unwrap().push(sql.0);
+        let level = *event.metadata().level();
+        self.0.lock().unwrap().push((level, sql.0));
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
@@ -73,7 +82,11 @@ struct Sql(String);
 
 impl Visit for Sql {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        if matches!(field.name(), "summary" | "db.statement") {
+        // All of the others in a warning are figures.
+        if matches!(
+            field.name(),
+            "summary" | "db.statement" | "slow_threshold" | "message" | "records"
+        ) {
             self.0.push_str(&format!("{value:?} "));
         }
     }

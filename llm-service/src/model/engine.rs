@@ -13,13 +13,14 @@ use std::{
 use mistralrs::{
     Constraint, CustomLogitsProcessor, GgufModelBuilder, IsqType, MessageContent, NormalRequest,
     Request, RequestMessage, Response, SamplingParams, StopTokens, Tensor, TextModelBuilder,
+    TokenSource,
     core::{AddModelConfig, Pipeline},
     model_builder_trait::{build_gguf_pipeline, build_model_from_pipeline, build_text_pipeline},
 };
 use tokio::sync::mpsc;
 
 use super::{Chat, Drawing, ModelError, Piece, Reading, Stop, Written, vocabulary::Vocabulary};
-use crate::source::ModelSource;
+use crate::source::{self, ModelSource};
 
 /// Log directives that leave of the engine's own lines only the warnings.
 pub const QUIET: &str = "mistralrs_core=warn,mistralrs_quant=warn";
@@ -326,6 +327,7 @@ impl CustomLogitsProcessor for Ender {
 async fn build(
     source: &ModelSource,
 ) -> anyhow::Result<(Pipe, mistralrs::SchedulerConfig, AddModelConfig)> {
+    let mut token = None;
     let id = match source {
         ModelSource::File(path) => {
             let path = path.canonicalize()?;
@@ -342,12 +344,19 @@ async fn build(
             return build_gguf_pipeline(builder).await;
         }
         ModelSource::Folder(path) => path.display().to_string(),
-        ModelSource::Hub(id) => id.clone(),
+        ModelSource::Hub(id) => {
+            token = source::token()?;
+            id.clone()
+        }
     };
     let builder = TextModelBuilder::new(id)
         .with_max_num_seqs(1)
         .with_prefix_cache_n(None)
         .with_isq(IsqType::Q8_0);
+    let builder = match token {
+        Some(token) => builder.with_token_source(TokenSource::Literal(token)),
+        None => builder,
+    };
     let builder = if ON_CPU {
         builder.with_force_cpu()
     } else {

@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use telemetry::secrets::{SecretError, secret};
+
 use super::{SourceError, folder};
 
 /// mistral.rs 0.8.1 always downloads from here; `HF_ENDPOINT` means nothing to it.
@@ -88,11 +90,19 @@ fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Whether mistral.rs has a token to send.
+/// The token to send: HF_TOKEN or what is in the file HF_TOKEN_FILE. Without it mistral.rs looks where Hugging Face's own
+/// programs keep one.
+///
+/// # Errors
+/// When both are set or the file cannot be read.
+pub fn token() -> Result<Option<String>, SecretError> {
+    secret("HF_TOKEN")
+}
+
+/// Whether there is a token to send.
 fn has_token() -> bool {
-    ["HF_TOKEN", "HF_HUB_TOKEN"]
-        .iter()
-        .any(|name| variable(name).is_some())
+    token().is_ok_and(|token| token.is_some())
+        || variable("HF_HUB_TOKEN").is_some()
         || home().is_some_and(|home| home.join("token").is_file())
 }
 

@@ -352,8 +352,20 @@ impl Browser {
     /// # Panics
     /// When the browser makes none or it cannot be written.
     pub async fn picture(&self, name: &str) {
-        let all = json!({"format": "png", "captureBeyondViewport": true});
-        let answer = self.cdp("Page.captureScreenshot", all).await;
+        self.capture(name, true).await;
+    }
+
+    /// Puts a picture of what fits into the window into the folder of screenshots, for pages that are very long.
+    ///
+    /// # Panics
+    /// As [`Browser::picture`].
+    pub async fn glimpse(&self, name: &str) {
+        self.capture(name, false).await;
+    }
+
+    async fn capture(&self, name: &str, whole: bool) {
+        let what = json!({"format": "png", "captureBeyondViewport": whole});
+        let answer = self.cdp("Page.captureScreenshot", what).await;
         let png = answer["data"].as_str().expect("a picture");
         let bytes = thirtyfour::support::base64_decode(png).expect("base64");
         let folder = Path::new(&variable("LINNET_SCREENSHOTS")).to_owned();

@@ -9,6 +9,7 @@
 
 pub mod browser;
 pub mod rival;
+pub mod spans;
 
 use std::{
     path::PathBuf,

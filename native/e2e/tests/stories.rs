@@ -70,6 +70,22 @@ async fn a_post_is_in_the_feed_at_once_and_judged_moments_later() {
         })
         .await;
     }
+    let mut stored = String::new();
+    eventually(
+        "the way to the verdict in the log store",
+        Duration::from_secs(20),
+        async || {
+            let words = ["run", "api", "logs", "--format", "json", "--request-id"];
+            stored = stack.control(&[&words[..], &[&request_id]].concat()).await;
+            let of = |service: &str| stored.contains(&format!(r#""name":"{service}""#));
+            of("api") && of("worker")
+        },
+    )
+    .await;
+    assert!(
+        stored.contains(r#""http.status":201"#) && !stored.contains("wonderful morning"),
+        "{stored}"
+    );
 }
 
 #[tokio::test]
@@ -137,7 +153,6 @@ async fn the_model_is_reached_through_openais_protocol_too() {
         llm_url: stack.replicas("LLM")[0].parse().unwrap(),
         llm_api_model: None,
         llm_api_key: None,
-        llm_api_key_file: None,
         llm_timeout_seconds: 60,
         llm_share_seconds: 0,
     };

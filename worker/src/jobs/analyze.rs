@@ -16,6 +16,7 @@ use domain::{
     llm::{Llm, LlmError},
 };
 use prometheus::{Histogram, HistogramOpts, IntCounterVec, Opts, Registry};
+use telemetry::trace;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, Span, field::Empty};
@@ -23,6 +24,7 @@ use tracing::{Instrument as _, Span, field::Empty};
 use crate::{
     jobs::{JobMetrics, Outcome, QueueMetrics},
     outage::Outage,
+    slow::SlowJobs,
 };
 
 /// How long a hint is held while something is away; then it goes back to the end of the queue, so that no job
@@ -84,6 +86,8 @@ pub struct Settings {
     pub concurrency: u16,
     /// How long a claim lasts unless renewed.
     pub lease: Duration,
+    /// Which jobs are named in the log.
+    pub slow: SlowJobs,
 }
 
 /// The way to make an [`Analyzer`] stop.
@@ -143,13 +147,7 @@ impl Analyzer {
         let Ok(place) = Arc::clone(&self.places).acquire_owned().await else {
             return;
         };
-        let span = tracing::info_span!(
-            "analyze",
-            post.id = job.post_id.0,
-            revision = job.revision,
-            request_id = %job.request_id,
-            outcome = Empty,
-        );
+        let span = span_of(&job);
         let (analyzer, hint) = (Arc::clone(self), job.clone());
         let work = async move {
             let outcome = analyzer.see_to(&hint).await;
@@ -179,7 +177,9 @@ impl Analyzer {
             } else {
                 let started = Instant::now();
                 let attempt = self.attempt(job).await;
-                self.metrics.queue.ran(started.elapsed());
+                let took = started.elapsed();
+                self.metrics.queue.ran(took);
+                self.settings.slow.note(ANALYZE, took);
                 match attempt {
                     Ok(outcome) => return outcome,
                     Err(pause) => pause,
@@ -351,6 +351,25 @@ impl Analyzer {
         tracing::error!("the job panicked");
         self.metrics.queue.processed(Outcome::Error);
         let _the_lease_ends_anyway = self.fail(job, "the worker panicked on it").await;
+    }
+}
+
+/// The job's span: part of the trace of the request that wrote the text, whose id leads to it also when the hint was lost
+/// and the one that is offered again does not know it.
+fn span_of(job: &AnalyzePost) -> Span {
+    let make = || {
+        tracing::info_span!(
+            "analyze",
+            otel.kind = "consumer",
+            post.id = job.post_id.0,
+            revision = job.revision,
+            request_id = %job.request_id,
+            outcome = Empty,
+        )
+    };
+    match &job.traceparent {
+        Some(traceparent) => trace::resume(traceparent, make),
+        None => trace::begin(&job.request_id, make),
     }
 }
 

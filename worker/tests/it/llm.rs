@@ -34,6 +34,7 @@ struct State {
     mood: Mutex<Mood>,
     calls: Mutex<HashMap<String, usize>>,
     request_ids: Mutex<Vec<String>>,
+    traceparents: Mutex<Vec<String>>,
 }
 
 /// A running stand-in.
@@ -49,6 +50,7 @@ impl FakeLlm {
             mood: Mutex::new(mood),
             calls: Mutex::default(),
             request_ids: Mutex::default(),
+            traceparents: Mutex::default(),
         });
         let mut llm = Self {
             state,
@@ -107,6 +109,10 @@ impl FakeLlm {
     pub fn request_ids(&self) -> Vec<String> {
         self.state.request_ids.lock().unwrap().clone()
     }
+
+    pub fn traceparents(&self) -> Vec<String> {
+        self.state.traceparents.lock().unwrap().clone()
+    }
 }
 
 async fn readyz(state: Data<State>) -> HttpResponse {
@@ -119,9 +125,14 @@ async fn readyz(state: Data<State>) -> HttpResponse {
 async fn analyze(request: HttpRequest, state: Data<State>, body: web::Json<Value>) -> HttpResponse {
     let text = body["texts"][0].as_str().unwrap().to_owned();
     *state.calls.lock().unwrap().entry(text.clone()).or_default() += 1;
-    if let Some(id) = request.headers().get("x-request-id") {
-        let id = id.to_str().unwrap().to_owned();
-        state.request_ids.lock().unwrap().push(id);
+    for (name, seen) in [
+        ("x-request-id", &state.request_ids),
+        ("traceparent", &state.traceparents),
+    ] {
+        if let Some(value) = request.headers().get(name) {
+            let value = value.to_str().unwrap().to_owned();
+            seen.lock().unwrap().push(value);
+        }
     }
     loop {
         let mood = *state.mood.lock().unwrap();

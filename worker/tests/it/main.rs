@@ -11,6 +11,8 @@ mod stack;
 mod backlog;
 mod fanout;
 mod judging;
+mod logs;
 mod outages;
 mod schedule;
 mod stopping;
+mod traces;

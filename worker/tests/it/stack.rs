@@ -14,7 +14,10 @@ use domain::{
     users::User,
 };
 use secrecy::ExposeSecret as _;
-use telemetry::{LogConfig, LogFormat};
+use telemetry::{
+    LogConfig, LogFormat, TraceConfig,
+    store::{LogStore, LogStoreConfig},
+};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use worker::{
@@ -150,6 +153,7 @@ fn config(database: DatabaseConfig, redis: RedisConfig, llm: &FakeLlm) -> ServeC
         worker_concurrency: 4,
         worker_shutdown_seconds: 20,
         worker_lease_seconds: 10,
+        log_slow_job_ms: 10_000,
         llm: testing::llm::at(llm.url()),
         database,
         redis,
@@ -160,6 +164,12 @@ fn config(database: DatabaseConfig, redis: RedisConfig, llm: &FakeLlm) -> ServeC
         log: LogConfig {
             log_level: "info".into(),
             log_format: LogFormat::Pretty,
+        },
+        traces: TraceConfig::default(),
+        log_store: LogStoreConfig {
+            log_store: LogStore::Off,
+            log_store_sample: 1.0,
+            log_store_days: 14,
         },
     }
 }

@@ -22,7 +22,7 @@ mod prompt;
 mod talk;
 mod wire;
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use moka::future::Cache;
 use reqwest::StatusCode;
@@ -64,7 +64,7 @@ impl OpenAi {
     pub fn new(config: &LlmConfig) -> anyhow::Result<Self> {
         let named = config.llm_api_model.as_deref().map(str::trim);
         Ok(Self {
-            transport: Transport::new(config, key(config)?.as_ref(), true)?,
+            transport: Transport::new(config, key(config).as_ref(), true)?,
             model: named.filter(|name| !name.is_empty()).map(str::to_owned),
             listed: Identity::memory(),
             learned: Learned::default(),
@@ -155,25 +155,10 @@ impl OpenAi {
     }
 }
 
-/// The key, from the option or its file.
-fn key(config: &LlmConfig) -> anyhow::Result<Option<SecretString>> {
-    let given = |text: &&str| !text.trim().is_empty();
-    let key = config.llm_api_key.as_ref().map(|key| key.expose_secret());
-    let file = config.llm_api_key_file.as_deref();
-    match (key.filter(given), file.filter(given)) {
-        (Some(_), Some(_)) => {
-            anyhow::bail!("LLM_API_KEY and LLM_API_KEY_FILE are both set; give one of them")
-        }
-        (Some(key), None) => Ok(Some(key.trim().into())),
-        (None, Some(path)) => {
-            let text = std::fs::read_to_string(Path::new(path)).map_err(|error| {
-                anyhow::anyhow!("LLM_API_KEY_FILE={path} cannot be read: {error}")
-            })?;
-            anyhow::ensure!(given(&text.as_str()), "LLM_API_KEY_FILE={path} is empty");
-            Ok(Some(text.trim().into()))
-        }
-        (None, None) => Ok(None),
-    }
+/// The key without blanks around it, which a header could not carry; none when nothing is left.
+fn key(config: &LlmConfig) -> Option<SecretString> {
+    let key = config.llm_api_key.as_ref()?.expose_secret().trim();
+    (!key.is_empty()).then(|| key.into())
 }
 
 fn error(fault: Fault) -> LlmError {
