@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 import urllib.parse
+from secrets import token_urlsafe
 
 from stack.layout import NATIVE, ROOT
 from stack.say import Trouble, note, run, step
@@ -108,6 +109,14 @@ class Stack:
             raise Trouble(f"`docker compose {' '.join(arguments[:3])} …` failed (exit code {done.returncode}):\n"
                           f"{(done.stdout + (done.stderr or ''))[-4000:].strip()}")
         return done.stdout
+
+    def execute(self, service, *words, source=os.devnull, into=os.devnull):
+        """Runs a command in a service's container, from one file and into another."""
+        with open(source, "rb") as given, open(into, "wb") as taken:
+            done = subprocess.run([*self.compose, "--project-directory", str(ROOT), *self.files, "exec", "-T", service, *words],
+                                  cwd=ROOT, env=self.environment, stdin=given, stdout=taken, stderr=subprocess.PIPE)
+        if done.returncode != 0:
+            raise Trouble(f"`{words[0]}` in {service} failed (exit code {done.returncode}):\n{done.stderr.decode()[-2000:].strip()}")
 
     def up(self, *scale):
         words = [word for count in scale for word in ("--scale", count)]
@@ -298,10 +307,22 @@ def sign_up():
     status, body, _ = call(PUBLIC, "POST", "/api/user/signup", PERSON)
     if status != 201:
         raise Trouble(f"sign-up answered {status}: {body}")
+    return log_in()
+
+
+def log_in():
     status, body, headers = call(PUBLIC, "POST", "/api/auth/login", PERSON)
     if status != 200:
         raise Trouble(f"login answered {status}: {body}")
     return headers["set-cookie"].split(";")[0]
+
+
+def is_logged_in(cookie):
+    """What the API says of a cookie. It may not answer at once: NGINX still knows the addresses that replicas had before."""
+    def status():
+        code, body, _ = call(PUBLIC, "GET", "/api/auth/loginstatus", cookie=cookie)
+        return code == 200, body
+    return eventually("an answer", 30, status)["isLoggedIn"]
 
 
 def judged(cookie, words):
@@ -396,11 +417,66 @@ def travel(stack):
         eventually("a question about the two that are gone", 60, lambda: is_asked("FewerReplicas", "api"))
         note("Prometheus sees that there were more: FewerReplicas, api, is pending")
 
+    restored(stack, cookie)
+
     step("without a worker")
     stack.call("stop", "worker")
     eventually("an alert about it", 120, lambda: told_of("NoReplica", "worker"))
     note("Prometheus sees that it is gone and Alertmanager is told: NoReplica, worker")
     down(stack)
+
+
+def restored(stack, cookie):
+    """A backup and its restore, as docs/operations.md says it for containers."""
+    step("a backup, a post that comes after it, and the restore")
+    began = time.monotonic()
+    dump = stack.folder / "linnet.dump"
+    stack.execute("postgres", "pg_dump", "-U", "linnet_owner", "-Fc", "--exclude-table-data=public.sessions",
+                  "--exclude-table=public.log_records_2*", "linnet", into=dump)
+    before = [post["id"] for post in call(PUBLIC, "GET", "/api/posts?limit=100")[1]]
+    judged(cookie, "Nobody will remember this.")
+    stack.execute("postgres", "createdb", "-U", "postgres", "-O", "linnet_owner", "linnet_restore")
+    stack.execute("postgres", "pg_restore", "-U", "linnet_owner", "--no-owner", "--exit-on-error", "-d", "linnet_restore",
+                  source=dump)
+    stack.execute("postgres", "vacuumdb", "-q", "-U", "postgres", "--analyze", "linnet_restore")
+    serving = ["api", "worker", "postgres-exporter"]
+    stack.call("stop", *serving)
+    stack.execute("postgres", "psql", "-U", "postgres", "-v", "ON_ERROR_STOP=1", "--single-transaction",
+                  "-c", "ALTER DATABASE linnet RENAME TO linnet_before", "-c", "ALTER DATABASE linnet_restore RENAME TO linnet")
+    stack.call("restart", "redis")
+    for once in ("provision", "migrate"):
+        stack.call("run", "--rm", once)
+    stack.call("start", *serving)
+    eventually("a healthy stack", 120, stack.is_up)
+    # NGINX may still keep the addresses that the replicas had before.
+    after = eventually("the posts of the backup", 30, lambda: (
+        (answer := call(PUBLIC, "GET", "/api/posts?limit=100"))[0] == 200, answer[1]))
+    if [post["id"] for post in after] != before:
+        raise Trouble(f"after the restore there are other posts than before the backup: {after} instead of {before}")
+    again = log_in()
+    if is_logged_in(cookie):
+        raise Trouble("a session from before the restore is believed")
+    judged(again, "Life goes on, and it is wonderful.")
+    note(f"the newest {len(before)} posts are those of the backup, the later one is gone; who was logged in logs in again; "
+         f"{time.monotonic() - began:.0f} s in all")
+
+
+def rotated(stack, cookie):
+    """Another secret for logins, in the three steps of docs/operations.md for containers."""
+    step("another secret for logins")
+    secrets = stack.folder / "secrets"
+    old, new = (secrets / "jwt_secret").read_text(), token_urlsafe(48)
+    for now, previous, believed in ((old, new, True), (new, old, True), (new, "", False)):
+        (secrets / "jwt_secret").write_text(now)
+        (secrets / "jwt_secret_previous").write_text(previous)
+        stack.call("restart", "api")
+        eventually("a healthy stack", 60, stack.is_up)
+        if is_logged_in(cookie) != believed:
+            raise Trouble(f"a login from before {'does not count' if believed else 'counts'}, jwt_secret being "
+                          f"{'new' if now == new else 'old'} and jwt_secret_previous {'not empty' if previous else 'empty'}")
+    if not is_logged_in(log_in()):
+        raise Trouble("who logs in with the new secret is not logged in")
+    note("nobody was logged out by it; a login that the old secret signed counts until that is taken away")
 
 
 def down(stack):
@@ -448,6 +524,7 @@ class Production(Stack):
         status, body, _ = call(PUBLIC, "POST", "/api/posts", {"content": "The first words of a new place"}, cookie)
         if status != 201:
             raise Trouble(f"the post answered {status}: {body}")
+        rotated(self, cookie)
         down(self)
 
 
