@@ -193,15 +193,11 @@ impl<K, V> Run<K, V> {
 
     /// Tells those who wait what a flight was told, if that holds for them too.
     fn tell_outage(&self, answer: &V) {
-        let outage = &self.shared.outage;
-        if outage(answer).is_none() {
-            return;
-        }
-        let waiting = std::mem::take(&mut self.shared.state().waiting);
-        for caller in waiting {
-            if let Some(told) = outage(answer) {
-                let _gone = caller.answer.send(told);
-            }
+        while let Some(told) = (self.shared.outage)(answer) {
+            let Some(caller) = self.shared.state().waiting.pop_front() else {
+                return;
+            };
+            let _gone = caller.answer.send(told);
         }
     }
 

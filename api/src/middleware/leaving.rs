@@ -49,8 +49,8 @@ pub async fn hang_up<B: MessageBody>(
     req: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
-    let state = req.app_data::<Data<State>>().cloned();
     let mut response = next.call(req).await?;
+    let state = response.request().app_data::<Data<State>>();
     let is_leaving = state.is_some_and(|state| state.leaving.has_begun());
     if is_leaving && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let head = response.response_mut().head_mut();
